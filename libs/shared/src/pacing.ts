@@ -18,10 +18,12 @@ const sliceMs = 0.2;
 const turnMs = 0.02;
 /** Rest for each millisecond of work, while others are busy: a 25th of the time is left for work. */
 const restPerWork = 24;
-/** Others who use so much of the time are busy. */
+/** Others are busy whose work is so much of all that is done: on a machine with too much to do, that may be little in all. */
 const busyShare = 0.1;
 /** As if nobody else were about: the garbage of the work itself is collected, too. Between the two, rests are shorter. */
 const idleShare = 0.03;
+/** Whoever works for less of the time is nobody: a process always does a little. */
+const nobodyRate = 0.01;
 /** Others are as busy as they were on average over so long. */
 const lookBackMs = 100;
 /** However long one slice was. */
@@ -33,9 +35,11 @@ interface Shared {
   workedMs: number;
   /** Nobody works before, while others are busy. */
   freeAtMs: number;
-  /** Of the time, used by others. */
-  othersShare: number;
+  /** Work of others, and own work, for each millisecond that passes. */
+  othersRate: number;
+  ownRate: number;
   seenMs: number;
+  seenWorkedMs: number;
 }
 
 export class Pacing {
@@ -46,7 +50,10 @@ export class Pacing {
     /** How long the event loop's thread has worked so far; left out: others are never seen, and a rest is one turn. */
     private readonly activeMs: () => number = () => 0,
   ) {
-    this.shared = { workedMs: 0, freeAtMs: 0, othersShare: 0, seenMs: clock.monotonicMs() };
+    this.shared = {
+      ...{ workedMs: 0, freeAtMs: 0, othersRate: 0, ownRate: 0 },
+      ...{ seenMs: clock.monotonicMs(), seenWorkedMs: 0 },
+    };
   }
 
   begin(): Pace {
@@ -83,7 +90,9 @@ export class Pace {
     const { workedMs } = this;
     this.tookMs = this.workedMs = 0;
     await this.seeing(turnMs, () => new Promise<void>((resolve) => clock.soon(resolve)));
-    const busy = Math.min(1, (shared.othersShare - idleShare) / (busyShare - idleShare));
+    const { othersRate, ownRate } = shared;
+    const share = othersRate > nobodyRate ? othersRate / (othersRate + ownRate) : 0;
+    const busy = Math.min(1, (share - idleShare) / (busyShare - idleShare));
     if (workedMs > 0 && busy > 0) {
       const nowMs = clock.monotonicMs();
       shared.freeAtMs = Math.max(shared.freeAtMs, nowMs) + Math.min(restMsMax, workedMs * restPerWork * busy);
@@ -113,9 +122,11 @@ export class Pace {
     const nowMs = clock.monotonicMs();
     const sinceMs = nowMs - shared.seenMs;
     if (sinceMs <= 0) return;
+    const weight = 1 - Math.exp(-sinceMs / lookBackMs);
+    shared.othersRate += (Math.max(0, othersMs) / sinceMs - shared.othersRate) * weight;
+    shared.ownRate += ((shared.workedMs - shared.seenWorkedMs) / sinceMs - shared.ownRate) * weight;
     shared.seenMs = nowMs;
-    const share = Math.min(1, Math.max(0, othersMs) / sinceMs);
-    shared.othersShare += (share - shared.othersShare) * (1 - Math.exp(-sinceMs / lookBackMs));
+    shared.seenWorkedMs = shared.workedMs;
   }
 
   private goOn(): void {
