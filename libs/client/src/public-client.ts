@@ -161,19 +161,26 @@ export class PublicClient {
 
   /** Resolves when all are stored, in order. @throws MqError of the first that was refused; others may be stored. */
   async send(messages: readonly OutgoingMessage[]): Promise<readonly SentMessage[]> {
+    const outcomes = await this.sendEach(messages);
+    return outcomes.map((outcome) => {
+      if (outcome instanceof MqError) throw outcome;
+      return outcome;
+    });
+  }
+
+  /** In order, what became of each. @throws MqError where that is not known of any */
+  async sendEach(messages: readonly OutgoingMessage[]): Promise<readonly (SentMessage | MqError)[]> {
     const [first] = messages;
     if (!first) return [];
     await this.route(first.topic);
     const request = SendMessageRequest.fromPartial({ messages: messages.map((message) => this.toWire(message)) });
     const bytes = await this.unary('SendMessage', SendMessageRequest.encode(request).finish());
     const answer = SendMessageResponse.decode(bytes);
-    for (const entry of answer.entries) check(entry.status);
-    check(answer.status);
-    return answer.entries.map(({ messageId, offset, recallHandle }) => ({
-      messageId,
-      offset,
-      ...(recallHandle !== '' && { recallHandle }),
-    }));
+    if (answer.entries.length === 0) check(answer.status);
+    return answer.entries.map(
+      ({ status, messageId, offset, recallHandle }) =>
+        refusalOf(status) ?? { messageId, offset, ...(recallHandle !== '' && { recallHandle }) },
+    );
   }
 
   /** What is there, at once; else what comes within `waitMs`, which may be nothing. */
@@ -309,11 +316,17 @@ const noSystemProperties: SystemProperties = SystemProperties.fromPartial({});
 
 /** @throws MqError with the system's code for what the server said. */
 function check(status: Status | undefined): void {
-  if (!status) throw new MqError('INTERNAL', 'the server answered without a status');
-  if (status.code === Code.OK) return;
+  const refusal = refusalOf(status);
+  if (refusal) throw refusal;
+}
+
+/** Undefined: all is well. */
+function refusalOf(status: Status | undefined): MqError | undefined {
+  if (!status) return new MqError('INTERNAL', 'the server answered without a status');
+  if (status.code === Code.OK) return undefined;
   const name = codeNames.get(status.code) ?? '';
   const code = renamed[name] ?? errorCodes.find((each) => each === name) ?? 'INTERNAL';
-  throw new MqError(code, status.message === '' ? `the server answered ${name} (${status.code})` : status.message);
+  return new MqError(code, status.message === '' ? `the server answered ${name} (${status.code})` : status.message);
 }
 
 function fromWire(message: Message): ReceivedMessage {

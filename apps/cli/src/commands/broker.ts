@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { MqError } from '@cometmq/shared';
 
 import { bytesText, type View } from '../printer.js';
 import { examples, type Act } from '../session.js';
@@ -22,6 +23,10 @@ const damageView: View<Damage> = {
     { title: 'WHAT', value: ({ what }) => what },
   ],
 };
+
+function bytesOf(damages: readonly Damage[]): number {
+  return damages.reduce((sum, { first, end }) => sum + end - first, 0);
+}
 
 const damagePath = (set: string): string => `/broker-sets/${encodeURIComponent(set)}/damage`;
 
@@ -48,18 +53,23 @@ export function brokerCommands(comet: Command, act: Act): void {
     )
     .action(
       act(async (session, set: string) => {
-        const { damages } = await session.api().get<Damages>(damagePath(set));
+        const lost = async (): Promise<readonly Damage[]> =>
+          (await session.api().get<Damages>(damagePath(set))).damages;
+        const damages = await lost();
         if (damages.length === 0) {
           session.note(`broker set "${set}": nothing of its log is known to be lost`);
           return;
         }
-        const bytes = damages.reduce((sum, { first, end }) => sum + end - first, 0);
         for (const { what, first, end } of damages) session.note(`${what} (log positions ${first} to ${end})`);
         await session.confirm(
-          `Give up ${bytesText(bytes)} of the log of broker set "${set}", with the messages in them?`,
+          `Give up ${bytesText(bytesOf(damages))} of the log of broker set "${set}", with the messages in them?`,
         );
-        await session.api().call('DELETE', damagePath(set));
-        session.note(`broker set "${set}": ${bytesText(bytes)} of its log are given up`);
+        // More may have been found while somebody thought about it.
+        if (JSON.stringify(await lost()) !== JSON.stringify(damages)) {
+          throw new MqError('CONFLICT', 'what is lost is not the same any more, and nothing was given up: look again');
+        }
+        const given = await session.api().call<Damages>('DELETE', damagePath(set));
+        session.note(`broker set "${set}": ${bytesText(bytesOf(given.damages))} of its log are given up`);
       }),
     );
   examples(giveUp, 'comet broker give-up broker-0', 'comet broker give-up broker-0 --yes');

@@ -83,9 +83,13 @@ export async function sendMessages(
   const total = bodies.length * count;
   const progress = session.progress('messages sent', total);
   const flush = async (): Promise<void> => {
-    listing.add(await client.send(batch));
-    sent += batch.length;
+    const outcomes = await client.sendEach(batch);
+    const stored = outcomes.filter((outcome): outcome is SentMessage => !(outcome instanceof MqError));
+    listing.add(stored);
+    sent += stored.length;
     progress.done(sent);
+    const refusal = outcomes.find((outcome) => outcome instanceof MqError);
+    if (refusal) throw refusal; // Of the same batch others are stored, and told.
     batch = [];
     batchBytes = 0;
   };

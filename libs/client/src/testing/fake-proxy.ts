@@ -34,6 +34,8 @@ export class FakeProxy {
   readonly gone: string[] = [];
   /** Topics that are refused with this code and text. */
   readonly refused = new Map<string, { readonly code: Code; readonly message: string }>();
+  /** Messages with these bodies are, whatever else is sent with them. */
+  readonly refusedBodies = new Map<string, { readonly code: Code; readonly message: string }>();
   private readonly next = new Map<string, number>();
   private waiting: Waiting[] = [];
   private readonly server = new GrpcJsServer({
@@ -93,6 +95,8 @@ export class FakeProxy {
   private send({ messages }: SendMessageRequest): Uint8Array {
     const ok = { code: Code.OK, message: 'OK' };
     const entries = messages.map((message) => {
+      const refused = this.refusedBodies.get(message.body.toString());
+      if (refused) return { status: refused };
       const topic = message.topic?.name ?? '';
       const all = this.messages.get(topic) ?? [];
       this.messages.set(topic, all);
