@@ -48,11 +48,12 @@ const messages: Rule = (request, principal, clusterName) => {
 };
 
 /**
- * A message that was found by another way than its topic's name. @throws MqError UNAUTHORIZED where it is one of the audit log, and
+ * A message that was found by another way than its topic's name. @throws MqError FORBIDDEN where it is one of the audit log, and
  * the caller may not read that by name
  */
-export function checkTopicOf({ principal, ip }: FastifyRequest, topic: string | undefined): void {
-  if (topic !== undefined && isSystemTopic(topic)) principal.need(['get'], 'topic', topic, ip);
+export function checkTopicOf(request: FastifyRequest, topic: string | undefined): void {
+  if (topic === undefined || !isSystemTopic(topic)) return;
+  obey((_request, principal) => principal.need(['get'], 'topic', topic, request.ip), request, request.principal, '');
 }
 
 export const onlySuper: Rule = (_request, principal) => {

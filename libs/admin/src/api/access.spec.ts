@@ -175,15 +175,15 @@ it('who may see everything sees nothing of the audit log, by whatever way it is 
   ];
   identities.allow('ann', allow('*'), allow('Topic:*'), allow('Cluster:*'));
   const headers = await bearer('ann');
-  for (const path of paths) expect({ path, ...(await ask('GET', path, headers)) }).toMatchObject({ path, status: 401 });
+  for (const path of paths) expect({ path, ...(await ask('GET', path, headers)) }).toMatchObject({ path, status: 403 });
   const names = async (path: string): Promise<unknown> => (await ask('GET', path, headers)).body['items'];
   expect(await names('/messages?id=m1')).toEqual([]);
   expect(await names('/topics?inner=true')).not.toContainEqual(expect.objectContaining({ name: auditTopic }));
   const trial = { group: 'billing', topic: auditTopic, messageId: 'm1' };
-  expect(await ask('POST', '/clients/c/verify', headers, trial)).toMatchObject({ status: 401 });
+  expect(await ask('POST', '/clients/c/verify', headers, trial)).toMatchObject({ status: 403 });
 
   identities.allow('ann', allow('*'), allow(`Topic:${auditTopic}`));
-  for (const path of paths) expect({ path, ...(await ask('GET', path, headers)) }).not.toMatchObject({ status: 401 });
+  for (const path of paths) expect({ path, ...(await ask('GET', path, headers)) }).not.toMatchObject({ status: 403 });
   expect(await names('/messages?id=m1')).toMatchObject([{ messageId: 'm1' }]);
   expect(await names('/topics?inner=false')).not.toContainEqual(expect.objectContaining({ name: auditTopic }));
 });
