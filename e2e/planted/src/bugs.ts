@@ -154,7 +154,7 @@ export const bugs: readonly Bug[] = [
     plants: [
       {
         file: 'libs/store/src/log/damaged-part.ts',
-        from: 'if (isAlike || records.epoch === follows) return;',
+        from: 'if (isAlike || records.epoch === epochAround(part, setEpoch)) return;',
         to: 'if (isAlike || records.epoch > 0) return;',
       },
     ],
