@@ -89,7 +89,7 @@ export interface TransferCall {
   /** The one that gets them. */
   readonly brokerSet: string;
   readonly from: string;
-  /** Which log of that set: its salt. */
+  /** Which log of that set, and which state of it, where it was set back. */
   readonly log: number;
   /** Where in it the transfer stands. */
   readonly transfer: LogPosition;

@@ -38,6 +38,7 @@ import type { SetViews } from '../set-views.js';
 import type { Traffic } from '../traffic.js';
 import { Transactions } from '../transactions.js';
 import { TransfersIn } from '../transfers/transfers-in.js';
+import { transferLog } from '../transfers/transfer-log.js';
 import { TransfersOut } from '../transfers/transfers-out.js';
 import { HouseKeeping } from './house-keeping.js';
 import { Leases } from './leases.js';
@@ -174,7 +175,11 @@ export class Term {
     this.transfersIn = new TransfersIn({ store, transfers, groups, directory, brokerName, logClock, lite });
     this.transfersOut = new TransfersOut({
       ...{ store, transfers, groups, pullOffsets, directory, brokerName, clock, logClock, log, peers: parts.peers },
-      salt: () => parts.store.salt,
+      logOf: (position) => {
+        const { salt = 0, epochs } = parts.store;
+        return transferLog(salt, views.metadata.version?.generation ?? 0, epochs, position);
+      },
+      knows: (topicId) => views.metadata.topics.get(topicId) !== undefined,
       queueIds: (topicId) => parts.store.queueIds(topicId),
     });
     this.delays.start();

@@ -37,8 +37,10 @@ type Store = PlannerStore & Pick<StorePorts, 'append' | 'appendEnd' | 'onArrival
 
 export interface TransfersOutParts extends Omit<PlannerParts, 'nowMs'> {
   readonly store: Store;
-  /** Which log this is; undefined: it has not begun. */
-  readonly salt: () => number | undefined;
+  /** `transferLog` of a transfer here. */
+  readonly logOf: (position: LogPosition) => number;
+  /** What this log knows: a topic is there until its deletion is a record. */
+  readonly knows: (topicId: Topic['id']) => boolean;
   readonly queueIds: (topicId: Topic['id']) => readonly QueueId[];
   readonly directory: Directory;
   /** Undefined: there is no way to other sets. */
@@ -290,16 +292,18 @@ export class TransfersOut {
   }
 
   private async send({ position, transfer }: OpenTransfer): Promise<number> {
-    const { store, directory, peers, brokerName, salt, logClock } = this.parts;
+    const { store, directory, peers, brokerName, logOf, knows, logClock } = this.parts;
     // Nobody is told of what a later leader may not know.
     await committed(store);
     const leader = directory.brokerSet(transfer.to)?.leader;
     if (leader === undefined || !peers) throw new MqError('UNAVAILABLE', `nobody leads broker set ${transfer.to}`);
     const all = this.ready.get(position) ?? (await this.read(transfer.queues));
-    // A topic that is deleted has no messages.
+    // A topic that is deleted has no messages. One that is just not there, or whose deletion may be taken back, has them.
+    const missed = all.find(({ topicId }) => !directory.topicById(topicId) && knows(topicId));
+    if (missed) throw new MqError('UNAVAILABLE', `topic ${missed.topicId} is not in the metadata, and may come back`);
     const messages = all.filter(({ topicId }) => directory.topicById(topicId));
     if (messages.length > 0) {
-      const about = { brokerSet: transfer.to, from: brokerName, log: salt() ?? 0, transfer: position };
+      const about = { brokerSet: transfer.to, from: brokerName, log: logOf(position), transfer: position };
       const call: TransferCall = { ...about, messages };
       await peers.peer(leader).takeTransfer(call);
     }

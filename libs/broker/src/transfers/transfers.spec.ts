@@ -173,6 +173,27 @@ describe('a broker set that leaves', () => {
     await cluster.stop();
   });
 
+  it('keeps what is on its way of a topic that is missing and that nobody has deleted for good', async () => {
+    const cluster = await new Cluster().start();
+    const { staying, leaving, nameService } = cluster;
+    await leaving.send('m0');
+    const [other] = staying.members;
+    other!.kill();
+    cluster.tell('draining');
+    const { transfers } = leaving.leader.broker.views;
+    await leaving.until(() => transfers.open().length === 1, 'it is on its way');
+    nameService.lose('one by one');
+    await other!.start();
+    await staying.until(() => staying.leaders.length === 1, 'the other set is led');
+    cluster.tell('draining');
+    await leaving.until(
+      () => leaving.leader.broker.handingOver.handOverProblem?.includes('may come back') === true,
+      'it waits',
+    );
+    expect([transfers.open().length, transfers.sent]).toEqual([1, 0]);
+    await cluster.stop();
+  });
+
   // Chance says who consumes what before the set leaves and while it does, and when processes die, on either side.
   it.each(seeds(12))('loses nothing and repeats nothing when processes die on either side (seed %i)', async (seed) => {
     const chance = new Prng(seed);
