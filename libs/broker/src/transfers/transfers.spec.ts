@@ -4,7 +4,7 @@
  * network; groups that consume at the one set until it leaves, and at the other from then on.
  */
 import { MessageType, type ConsumerGroup } from '@cometmq/model';
-import { Prng } from '@cometmq/shared';
+import { MqError, Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
 import { bodyOf, SetWorld } from '../member/set-world.js';
@@ -62,6 +62,20 @@ class Cluster {
     return set.leader.broker.backlogs
       .of(group.id)
       .reduce((sum, one) => sum + one.ready + one.inFlight + one.blocked, 0);
+  }
+
+  losesAnswers = true;
+  /** Of what the staying set takes, while it loses answers, some is not answered, some is cut short. */
+  loseAnswers(chance: Prng): void {
+    const { broker } = this.staying.members[0]!;
+    const take = broker.takeTransfer.bind(broker);
+    broker.takeTransfer = async (call) => {
+      if (!this.losesAnswers) return take(call);
+      const isCut = chance.chance(0.3);
+      const messages = isCut ? call.messages.slice(0, chance.below(call.messages.length)) : call.messages;
+      await take({ ...call, messages });
+      if (isCut || chance.chance(0.3)) throw new MqError('UNAVAILABLE', 'the answer is lost');
+    };
   }
 
   stop(): Promise<unknown> {
@@ -202,14 +216,17 @@ describe('a broker set that leaves', () => {
     const steps = await nameService.createTopic({ name: 'steps', type: MessageType.fifo });
     const readers = await Promise.all(['one', 'two'].map((name) => nameService.createGroup({ name, attemptsMax: 50 })));
     const walkers = await nameService.createGroup({ name: 'walkers', fifo: true, attemptsMax: 50 });
+    const strollers = await nameService.createGroup({ name: 'strollers', attemptsMax: 50 });
+    const all = [...readers, walkers, strollers];
+    cluster.loseAnswers(chance);
     const done = new Map<string, string[]>();
     const sent = { orders: [] as string[], steps: [] as string[] };
     /** One poll of one group at one set; of what comes, some is acknowledged. */
-    const consume = async (set: SetWorld, group: ConsumerGroup, all: boolean): Promise<number> => {
-      const topic = group === walkers ? steps : staying.topic;
+    const consume = async (set: SetWorld, group: ConsumerGroup, whole: boolean): Promise<number> => {
+      const topic = group === walkers || group === strollers ? steps : staying.topic;
       const some = await set.poll({ groupId: group.id, topicId: topic.id, messagesMax: 8, invisibleMs: 300 });
       for (const { payload, receipt } of some) {
-        if (!all && chance.chance(0.3)) break;
+        if (!whole && chance.chance(0.3)) break;
         const isDone = await set.ack(receipt).then(
           () => true,
           () => false, // Its lease is over by now.
@@ -226,9 +243,9 @@ describe('a broker set that leaves', () => {
       else await leaving.send(id);
       list.push(id);
     };
-    for (const group of [...readers, walkers]) await consume(leaving, group, true);
+    for (const group of all) await consume(leaving, group, true);
     for (let i = 0; i < 60; i += 1) await send();
-    for (let i = chance.below(20); i > 0; i -= 1) await consume(leaving, chance.pick([...readers, walkers]), false);
+    for (let i = chance.below(20); i > 0; i -= 1) await consume(leaving, chance.pick(all), false);
     cluster.tell('draining');
     const victims = [staying, leaving];
     for (let i = 0; i < 12; i += 1) {
@@ -240,23 +257,26 @@ describe('a broker set that leaves', () => {
         member!.kill(chance);
         await leaving.pass(chance.below(300));
         await member!.start();
+        if (victim === staying) cluster.loseAnswers(chance);
         await victim.until(() => victim.leaders.length > 0, 'somebody leads again');
         cluster.tell('draining');
       } else if (what < 7) {
-        await consume(chance.pick(victims), chance.pick([...readers, walkers]), chance.chance(0.5));
+        await consume(chance.pick(victims), chance.pick(all), chance.chance(0.5));
       } else if (what < 9) {
         const id = `${'cdg'[chance.below(3)]}${sent.steps.length}`;
         await leaving.send(id, { group: Buffer.from(id.slice(0, 1)) }, steps);
         sent.steps.push(id);
       }
     }
-    await leaving.until(() => cluster.left === 0, 'all has gone');
+    cluster.losesAnswers = false;
+    await leaving.until(() => cluster.left === 0, 'all has gone', 120_000);
     for (let empty = 0; empty < 12;) {
       let some = 0;
-      for (const group of [...readers, walkers]) some += await consume(staying, group, true);
+      for (const group of all) some += await consume(staying, group, true);
       empty = some === 0 ? empty + 1 : 0;
       if (some === 0) await staying.pass(100);
     }
+    expect([...done.get('strollers')!].sort()).toEqual([...sent.steps].sort());
     for (const { name } of readers)
       expect([name, [...done.get(name)!].sort()]).toEqual([name, [...sent.orders].sort()]);
     for (const group of ['c', 'd', 'g']) {
