@@ -16,8 +16,11 @@ import { sleep, type Clock } from './clock.js';
 const sliceMs = 0.2;
 /** What a turn of the event loop takes by itself. */
 const turnMs = 0.02;
-/** Rest for each millisecond of work, while others are busy: a 25th of the time is left for work. */
-const restPerWork = 24;
+/**
+ * Rest for each millisecond of a slice, while others are busy. About as much as the slices is what reads and the collector do
+ * for them elsewhere: a 25th of the time in all.
+ */
+const restPerWork = 49;
 /** Others are busy whose work is so much of all that is done: on a machine with too much to do, that may be little in all. */
 const busyShare = 0.1;
 /** As if nobody else were about: the garbage of the work itself is collected, too. Between the two, rests are shorter. */
@@ -67,8 +70,6 @@ export class Pace {
   private beganActiveMs = 0;
   /** Of this slice, before it last waited. */
   private tookMs = 0;
-  /** Of that, at work. */
-  private workedMs = 0;
 
   constructor(
     private readonly shared: Shared,
@@ -87,15 +88,15 @@ export class Pace {
   async rest(): Promise<void> {
     const { clock, shared } = this;
     this.halt();
-    const { workedMs } = this;
-    this.tookMs = this.workedMs = 0;
+    const { tookMs } = this;
+    this.tookMs = 0;
     await this.seeing(turnMs, () => new Promise<void>((resolve) => clock.soon(resolve)));
     const { othersRate, ownRate } = shared;
     const share = othersRate > nobodyRate ? othersRate / (othersRate + ownRate) : 0;
     const busy = Math.min(1, (share - idleShare) / (busyShare - idleShare));
-    if (workedMs > 0 && busy > 0) {
+    if (tookMs > 0 && busy > 0) {
       const nowMs = clock.monotonicMs();
-      shared.freeAtMs = Math.max(shared.freeAtMs, nowMs) + Math.min(restMsMax, workedMs * restPerWork * busy);
+      shared.freeAtMs = Math.max(shared.freeAtMs, nowMs) + Math.min(restMsMax, tookMs * restPerWork * busy);
       await this.seeing(0, () => sleep(clock, shared.freeAtMs - nowMs));
     }
     this.goOn();
@@ -136,8 +137,6 @@ export class Pace {
 
   private halt(): void {
     this.tookMs += this.clock.monotonicMs() - this.beganMs;
-    const ms = this.activeMs() - this.beganActiveMs;
-    this.workedMs += ms;
-    this.shared.workedMs += ms;
+    this.shared.workedMs += this.activeMs() - this.beganActiveMs;
   }
 }
