@@ -55,16 +55,8 @@ export const systemClock: Clock = {
   soon: (act) => void setImmediate(act),
 };
 
-interface ThreadCpu {
-  /** Since Node.js 23.9. */
-  readonly threadCpuUsage?: () => { readonly user: number; readonly system: number };
-}
-
-/** How long the event loop's thread has worked so far, by its CPU time where that can be told. */
-export function systemActiveMs(): number {
-  const cpu = (process as ThreadCpu).threadCpuUsage?.();
-  return cpu ? (cpu.user + cpu.system) / 1_000 : performance.eventLoopUtilization().active;
-}
+/** How long the event loop of this process has been at work so far, not waiting. */
+export const systemActiveMs = (): number => performance.eventLoopUtilization().active;
 
 /** Resolves after `delayMs` of the clock given. */
 export function sleep(clock: Clock, delayMs: number): Promise<void> {

@@ -76,7 +76,7 @@ test.each([
   await work(clock, pacing.begin(), 5); // By then it is seen.
   const tookMs = await work(clock, pacing.begin(), 20);
   expect(20 / tookMs).toBeLessThan(0.06);
-  expect(20 / tookMs).toBeGreaterThan(0.002);
+  expect(20 / tookMs).toBeGreaterThan(0.005);
 });
 
 test('others who come in bursts are seen though most turns are in time', async () => {
@@ -92,25 +92,6 @@ test('others who come in bursts are seen though most turns are in time', async (
   const fromMs = clock.monotonicMs();
   await work(clock, pace, 1);
   expect(clock.monotonicMs() - fromMs).toBeGreaterThan(15);
-});
-
-test('others who get little done, as the machine has too much to do, are seen all the same', async () => {
-  const clock = new BusyClock();
-  // Of each turn only so much is this process's own; for the rest it waits for a core.
-  clock.othersMs = 0.1;
-  clock.share = 0.05;
-  const starved = async (pace: Pace, workMs: number): Promise<number> => {
-    const fromMs = clock.activeMs;
-    for (let doneMs = 0; doneMs < workMs - 0.01; doneMs += 0.1) {
-      clock.work(0.1);
-      clock.advance(1);
-      if (pace.isOver) await settled(clock, pace.rest());
-    }
-    return workMs / (clock.activeMs - fromMs);
-  };
-  const pacing = clock.pacing;
-  await starved(pacing.begin(), 5);
-  expect(await starved(pacing.begin(), 20)).toBeLessThan(0.5); // The others get the better part of what there is.
 });
 
 test('once others have gone it comes back to full speed', async () => {
