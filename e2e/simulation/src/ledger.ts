@@ -96,7 +96,15 @@ export class Ledger {
   }
 
   /** @param askedMs when the receive that brought it began */
-  received(by: Reading, message: ReceivedMessage, askedMs: number, nowMs: number, world: Circumstances): void {
+  received(
+    by: Reading,
+    message: ReceivedMessage,
+    askedMs: number,
+    nowMs: number,
+    world: Circumstances,
+    /** How many epochs there had been when it was asked: one whose term ended meanwhile may have answered. */
+    askedEpochs = world.epochs,
+  ): void {
     const { group } = by;
     const body = Buffer.from(message.body).toString();
     const sent = this.tried.get(body);
@@ -116,7 +124,7 @@ export class Ledger {
     if (doneMs !== undefined && doneMs < askedMs) {
       this.wrong.push(`${group} got "${labelOf(body)}" at ${askedMs} again, acknowledged at ${doneMs}`);
     }
-    this.leased(by, message, labelOf(body), askedMs, nowMs, world);
+    this.leased(by, message, labelOf(body), askedMs, nowMs, world, askedEpochs);
     const seen = this.seenBy(group);
     if (!seen.has(body)) this.first(group, sent, message, world);
     seen.add(body);
@@ -131,6 +139,7 @@ export class Ledger {
     askedMs: number,
     nowMs: number,
     { isWallSteady, epochs }: Circumstances,
+    askedEpochs: number,
   ): void {
     if (message.attempt > attemptsMax) {
       this.wrong.push(`${group} got "${label}" for the ${message.attempt}. time, and ${attemptsMax} are allowed`);
@@ -142,7 +151,7 @@ export class Ledger {
     if (lease && nowMs < lease.endMs && isWallSteady && !mayBeForgotten) {
       this.wrong.push(`${group} got "${label}" at ${nowMs} again, leased until ${lease.endMs}`);
     }
-    this.leases.set(place, { endMs: askedMs + invisibleMs, epochs });
+    this.leases.set(place, { endMs: askedMs + invisibleMs, epochs: askedEpochs });
   }
 
   /** In order, and at its time. */

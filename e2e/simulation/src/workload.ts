@@ -307,7 +307,7 @@ async function consume(
   while (goesOn()) {
     if (subscription) await answerOf(subscription.keep());
     const askedMs = process.monotonicMs();
-    const { epochs } = world.audit; // A leader whose term ends meanwhile may hand out what the next one knows nothing of.
+    const { epochs } = world.audit;
     const options = { group, topic, messagesMax: 1 + chance.below(16), waitMs: chance.below(15_000), invisibleMs };
     const messages = await answerOf(client.receive(options));
     if (typeof messages === 'string') {
@@ -317,7 +317,7 @@ async function consume(
     }
     const leaseEndMs = askedMs + options.invisibleMs;
     for (const message of messages) {
-      ledger.received(reading, message, askedMs, process.monotonicMs(), { ...world.circumstances, epochs });
+      ledger.received(reading, message, askedMs, process.monotonicMs(), world.circumstances, epochs);
       world.trace.note(`${name}: received ${textOf(message)}`);
     }
     for (const message of messages) {
