@@ -726,7 +726,7 @@ it('write down who did what in files of their pods, which can not fill a node', 
       const env = variables(each.pod.containers[0]?.env ?? []);
       expect(env['COMETMQ_AUDIT_FILE']).toBe(writes ? '/audit/audit.jsonl' : undefined);
       const volume = each.pod.volumes?.find((one) => one.name === 'audit');
-      expect(volume).toEqual(writes ? { name: 'audit', emptyDir: { sizeLimit: '128Mi' } } : undefined);
+      expect(volume).toEqual(writes ? { name: 'audit', emptyDir: { sizeLimit: '160Mi' } } : undefined);
       if (writes) expect(Number(env['COMETMQ_AUDIT_FILE_BYTES_MAX']) * 4).toBe(128 * 1024 * 1024);
     }
   }
@@ -966,6 +966,10 @@ describe('values', () => {
     ['backup.to=s3://backups', /backup\/existingSecret/],
     ['backup.to=/backups', /backup\/to/],
     ['backup.restoreFrom=latest', /backup\/restoreFrom/],
+    // As --reuse-values does with values of a chart that had none of them.
+    ['audit=null', /missing property 'audit'/],
+    ['etcd.users=null', /etcd'?: missing property 'users'/],
+    ['broker.restartWaitSeconds=null', /broker'?: missing property 'restartWaitSeconds'/],
   ])('%s is refused, and it is said where', (set, said) => {
     const { status, stderr } = runHelm('template', 'rel', chart, '--set', set);
     expect(status).not.toBe(0);

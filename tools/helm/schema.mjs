@@ -6,8 +6,20 @@ const text = { type: 'string' };
 const flag = { type: 'boolean' };
 const integer = (minimum, maximum) => ({ type: 'integer', minimum, maximum });
 const orNull = (schema) => ({ oneOf: [{ type: 'null' }, schema] });
-const object = (properties, more = {}) => ({ type: 'object', additionalProperties: false, properties, ...more });
+/**
+ * Each of its properties has a default. So one that is missing is of values that an earlier chart had, which `--reuse-values` takes
+ * without this one's defaults, or was taken away by null.
+ */
+const object = (properties, more = {}) => {
+  const required = Object.keys(properties).filter((name) => !mayBeMissing(properties[name]));
+  return { type: 'object', additionalProperties: false, properties, ...(required.length > 0 && { required }), ...more };
+};
 const ref = (name) => ({ $ref: `#/$defs/${name}` });
+/** Where nothing is as good as empty. */
+const mayBeMissing = ({ oneOf, type, properties, $ref }) =>
+  oneOf !== undefined ||
+  (type === 'object' && properties === undefined) ||
+  ['labels', 'anyObject', 'listOfObjects', 'config'].some((name) => $ref === `#/$defs/${name}`);
 
 /** What every component of ours and etcd can be given. */
 const pod = {

@@ -102,9 +102,9 @@ labels:
 {{- $_ := set .context "mounts" (append (.context.mounts | default list) $mount) }}
 {{- $_ := set .settings "secretKeyFile" "/users/keys" }}
 {{- $_ := set .settings "adminSecretFile" "/users/admin" }}
-{{- /* The file, the one before it, and as much again while those can't be delivered to the audit topic. */}}
+{{- /* The file, the one before it, as much again while those can't be delivered to the audit topic, and one for how far they were. */}}
 {{- $audit := .root.Values.audit }}
-{{- $folder := dict "name" "audit" "emptyDir" (dict "sizeLimit" (printf "%dMi" (mul 4 (int $audit.fileMiB)))) }}
+{{- $folder := dict "name" "audit" "emptyDir" (dict "sizeLimit" (printf "%dMi" (mul 5 (int $audit.fileMiB)))) }}
 {{- $_ := set .context "volumes" (append .context.volumes $folder) }}
 {{- $_ := set .context "mounts" (append .context.mounts (dict "name" "audit" "mountPath" "/audit")) }}
 {{- $_ := set .settings "auditFile" "/audit/audit.jsonl" }}

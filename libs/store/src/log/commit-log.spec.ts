@@ -1,4 +1,4 @@
-import { MiB, epoch, logPosition } from '@cometmq/model';
+import { MiB, epoch, logPosition, RecordKind } from '@cometmq/model';
 import { MqError, Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
@@ -165,6 +165,8 @@ describe('the commit log', () => {
   it('refuses what is too large, and more than may wait', async () => {
     const { log } = await openLog(new MemoryDisk());
     expect(codeOf(() => log.append(numbered(1, 5000)))).toBe('MESSAGE_TOO_LARGE');
+    // Another broker set had taken it: there is nobody to refuse it to.
+    expect(codeOf(() => log.append({ ...numbered(1, 5000), kind: RecordKind.transferred }))).toBe('none');
     const fill = (reserved: boolean): string => {
       let code = 'none';
       for (let i = 0; i < 1000 && code === 'none'; i += 1) code = codeOf(() => log.append(numbered(i, 1000, reserved)));
