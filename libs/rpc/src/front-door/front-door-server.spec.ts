@@ -689,6 +689,12 @@ describe('one port', () => {
     await expect(suite({ ciphers: 'DEFAULT@SECLEVEL=0', maxVersion: 'TLSv1.1' })).rejects.toThrow();
   });
 
+  it('does not begin with a certificate that is empty', async () => {
+    await expect(serve({ mode: 'tls-only', identity: () => ({ certPem: '', keyPem: '' }) })).rejects.toThrow(
+      'the TLS certificate is empty',
+    );
+  });
+
   it('serves a renewed certificate without a restart, under load, and keeps the old one where the new one is bad', async () => {
     const clock = new ManualClock();
     const [first, second] = [await selfSignedIdentity(clock.wallMs()), await selfSignedIdentity(clock.wallMs())];

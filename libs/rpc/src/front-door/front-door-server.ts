@@ -214,6 +214,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
 
   /** From now on new connections get this certificate; those that are open keep theirs. @throws MqError CONFIG */
   useIdentity(identity: TlsIdentity): void {
+    if (identity.certPem === '') throw new MqError('CONFIG', 'the TLS certificate is empty');
     this.secureContext = secureContextOf(identity);
   }
 

@@ -25,6 +25,7 @@ const lookMs = 10_000;
 export class IdentityWatch {
   private timer: Timer | undefined;
   private served = '';
+  private hasCertificate = false;
   /** What was wrong at the last look. Told when it is so twice: a certificate may be there before its key is. */
   private fault = '';
   private faultTold = '';
@@ -59,7 +60,7 @@ export class IdentityWatch {
         this.fault = '';
         return;
       }
-      const until = endOf(identity, clock.wallMs());
+      const until = endOf(identity, this.hasCertificate, clock.wallMs());
       this.take(identity);
       tell('info', 'a renewed TLS certificate is served', { until });
       this.fault = '';
@@ -79,14 +80,15 @@ export class IdentityWatch {
   private take(identity: TlsIdentity): void {
     this.parts.use(identity);
     this.served = textOf(identity);
+    this.hasCertificate = identity.certPem !== '';
   }
 }
 
 const textOf = ({ certPem, keyPem, caPem = '' }: TlsIdentity): string => `${certPem}\n${keyPem}\n${caPem}`;
 
 /** Of a client that shows none, only authorities are renewed. @throws MqError CONFIG where it can't be served, or has ended */
-function endOf(identity: TlsIdentity, nowMs: number): string | undefined {
-  if (identity.certPem === '') {
+function endOf(identity: TlsIdentity, hadOne: boolean, nowMs: number): string | undefined {
+  if (identity.certPem === '' && !hadOne) {
     secureContextOf(identity);
     return undefined;
   }
