@@ -86,7 +86,9 @@ function faultIn(answer: Response, text: string): string | undefined {
   const isUnsupported = answer.status === 501 && text.includes('"code":"UNSUPPORTED"');
   if (answer.status >= 500 && !isUnsupported) return `a mistake of ours: ${answer.status} ${text}`;
   if (!/^application\/problem\+json\b/.test(answer.headers.get('content-type') ?? '')) return `no problem: ${text}`;
-  const problem = JSON.parse(text) as Record<string, unknown>;
+  const { sentence, params, ...problem } = JSON.parse(text) as Record<string, unknown>;
+  if (sentence !== undefined && typeof sentence !== 'string') return `no name of a sentence: ${text}`;
+  if (params !== undefined && (sentence === undefined || typeof params !== 'object')) return `params of none: ${text}`;
   const fields = Object.keys(problem).sort().join(' ');
   if (fields !== 'code detail status title type') return `not the shape of a problem: ${text}`;
   if (problem['status'] !== answer.status) return `another status in the document: ${text}`;

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { homeOfGroup, homeSets } from '@cometmq/model';
 import { MqError, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
-import { LineCursor, type LineFile, type Logger } from '@cometmq/telemetry';
+import type { LineFile, Logger } from '@cometmq/telemetry';
 
 import type { AuditLine, BrokerAdmin } from './broker-admin.js';
 import type { Directory } from './directory.js';
@@ -44,7 +44,7 @@ export function auditDeliveriesOf(
   }: Omit<AuditDeliveryParts, 'source' | 'tell'> & { readonly wanted: boolean; readonly log: Logger },
 ): AuditDelivery[] {
   if (!file || !wanted) return [];
-  const source = new LineCursor(file.path);
+  const source = file.cursor();
   const delivery = new AuditDelivery({ ...parts, source, tell: (level, said, facts) => log[level](facts, said) });
   file.mayRoll = () => source.mayRoll;
   file.onLine(() => delivery.wake());

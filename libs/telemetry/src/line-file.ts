@@ -3,6 +3,8 @@ import { appendFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { MqError } from '@cometmq/shared';
 
+import { LineCursor } from './line-file-cursor.js';
+
 export interface LineFileOptions {
   /** A file that has become so long goes on as `<path>.1`, and a new one begins; 0 or left out: never. */
   readonly bytesMax?: number | undefined;
@@ -44,6 +46,11 @@ export class LineFile {
     });
     this.last = written.catch(() => undefined);
     return written;
+  }
+
+  /** Where somebody else is in it. */
+  cursor(): LineCursor {
+    return new LineCursor(this.path);
   }
 
   /** Called when there is another line. */
