@@ -43,6 +43,6 @@ export class LeaderAudit implements Component {
     this.leads.set(name, after);
     if (!isChange) return;
     const said = { how: 'none', from: '', operation: 'leaderChanged', target: { brokerSet: name } } as const;
-    this.audit.record({ ...said, ...(before && { before }), after, decision: 'done' });
+    void this.audit.record({ ...said, ...(before && { before }), after, decision: 'done' });
   }
 }

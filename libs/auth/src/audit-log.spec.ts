@@ -10,7 +10,7 @@ const said = (operation: string, more: Partial<AuditEntry> = {}): Omit<AuditEntr
 
 it('is read newest first, by pages, and by who, what and how it ended', () => {
   const log = new AuditLog(new ManualClock(), undefined);
-  for (let i = 0; i < 5; i += 1) log.record(said(`op${i}`, { user: i % 2 === 0 ? 'ada' : 'bob' }));
+  for (let i = 0; i < 5; i += 1) void log.record(said(`op${i}`, { user: i % 2 === 0 ? 'ada' : 'bob' }));
   const first = log.page({ limit: 2 });
   expect(first.items.map(({ operation }) => operation)).toEqual(['op4', 'op3']);
   const second = log.page({ limit: 2, before: first.next });
@@ -23,7 +23,7 @@ it('is read newest first, by pages, and by who, what and how it ended', () => {
 it('knows what an earlier process wrote, and passes over lines that were cut off', () => {
   const lines: string[] = [];
   const clock = new ManualClock();
-  new AuditLog(clock, async (line) => void lines.push(line)).record(said('deleteTopic'));
+  void new AuditLog(clock, async (line) => void lines.push(line)).record(said('deleteTopic'));
   const log = new AuditLog(clock, undefined);
   log.remember([...lines, '{"time":"2027', 'null', '']);
   expect(log.page({}).items).toMatchObject([{ id: 1, operation: 'deleteTopic' }]);
@@ -33,12 +33,12 @@ it('keeps some of a flood of refusals, says how many it did not, and every chang
   const clock = new ManualClock();
   const lines: string[] = [];
   const log = new AuditLog(clock, async (line) => void lines.push(line));
-  for (let i = 0; i < 10_000; i += 1) log.record(said('SendMessage', { decision: 'refused' }));
+  for (let i = 0; i < 10_000; i += 1) void log.record(said('SendMessage', { decision: 'refused' }));
   expect(lines).toHaveLength(200);
-  log.record(said('createTopic'));
+  void log.record(said('createTopic'));
   expect(lines).toHaveLength(201);
   clock.advance(1_000);
-  log.record(said('SendMessage', { decision: 'refused' }));
+  void log.record(said('SendMessage', { decision: 'refused' }));
   expect(lines.map((line) => (JSON.parse(line) as AuditEntry).unrecorded ?? 0).reduce((a, b) => a + b)).toBe(9_800);
 });
 
@@ -47,15 +47,15 @@ it('takes no more while lines can not be written, or wait for too long', async (
   let keep = (): Promise<void> => Promise.reject(new Error('the disk is full'));
   const log = new AuditLog(clock, () => keep());
   expect(log.takesMore).toBe(true);
-  log.record(said('createTopic'));
+  void log.record(said('createTopic'));
   await new Promise(setImmediate);
   expect(log.takesMore).toBe(false);
   keep = () => Promise.resolve();
-  log.record(said('listTopics'));
+  void log.record(said('listTopics'));
   await new Promise(setImmediate);
   expect(log.takesMore).toBe(true);
   keep = () => new Promise(() => undefined);
-  for (let i = 0; i < 1_000; i += 1) log.record(said('createTopic'));
+  for (let i = 0; i < 1_000; i += 1) void log.record(said('createTopic'));
   expect(log.takesMore).toBe(false);
 });
 
@@ -66,10 +66,10 @@ it('keeps no more lines than it may while none gets written, and says how many i
     lines.push(line);
     return new Promise((resolve) => waiting.push(resolve));
   });
-  for (let i = 0; i < 10_050; i += 1) log.record(said('listMessages', { decision: 'failed' }));
+  for (let i = 0; i < 10_050; i += 1) void log.record(said('listMessages', { decision: 'failed' }));
   expect(lines).toHaveLength(10_000);
   for (const written of waiting) written();
   await new Promise(setImmediate);
-  log.record(said('createTopic'));
+  void log.record(said('createTopic'));
   expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ operation: 'createTopic', unrecorded: 50 });
 });

@@ -164,7 +164,7 @@ export class ProxyContext {
     try {
       return this.parts.access.principalOf(call, meter.path, request);
     } catch (caught) {
-      this.parts.audit?.record({
+      void this.parts.audit?.record({
         ...{ how: 'none', from: hostOf(call.peer), operation: meter.method, decision: 'refused' },
         reason: MqError.from(caught).reason,
       });
@@ -283,7 +283,7 @@ export class RpcMeter {
     this.denied =
       audit &&
       (({ principal, clientId, peer }, reason) =>
-        audit.record({
+        void audit.record({
           ...{ user: principal.name, how: 'signature', from: hostOf(peer), operation: method },
           ...{ target: { clientId }, decision: 'refused', reason },
         }));

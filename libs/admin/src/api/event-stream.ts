@@ -52,7 +52,7 @@ export async function goOn(
     stopping.removeEventListener('abort', stopped);
     unwatch();
     out.end();
-    request.recordAnswer?.({ given: out.given, ended: out.ended });
+    void request.recordAnswer?.({ given: out.given, ended: out.ended });
   }
 }
 

@@ -114,7 +114,7 @@ function noteLogin(
 ): void {
   log.info({ peer: ip, user, roles }, 'somebody logged in by the identity provider');
   const { operationId: operation = '' } = (routeOptions.schema ?? {}) as { operationId?: string };
-  audit?.record({ requestId: id, user, how: 'oidc', from: ip, operation, after: { roles }, decision: 'done' });
+  void audit?.record({ requestId: id, user, how: 'oidc', from: ip, operation, after: { roles }, decision: 'done' });
 }
 
 /** A browser is shown the console's login with why it failed; a program, the problem. */
@@ -129,7 +129,7 @@ function failed(
   log.warn({ peer: from, reason: error.reason, err: error.cause }, 'a login by the identity provider failed');
   if (request.headers.accept?.includes('text/html') !== true) throw error; // Recorded where refusals are.
   const decision = error.code === 'UNAUTHORIZED' ? 'refused' : 'failed';
-  audit?.record({ requestId, how: 'oidc', from, operation, decision, reason: error.reason });
+  void audit?.record({ requestId, how: 'oidc', from, operation, decision, reason: error.reason });
   return reply.redirect(`/?${new URLSearchParams({ loginFailed: error.code }).toString()}`);
 }
 

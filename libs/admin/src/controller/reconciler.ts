@@ -189,14 +189,14 @@ export class Reconciler {
     };
     try {
       const made = await act();
-      audit?.record({ ...entry, decision: 'done' });
+      void audit?.record({ ...entry, decision: 'done' });
       log.info(
         { resource: askerOf(kind, resource), name, operation, fields },
         'a resource of Kubernetes was put into effect',
       );
       return made;
     } catch (caught) {
-      audit?.record({ ...entry, decision: 'failed', reason: MqError.from(caught).reason });
+      void audit?.record({ ...entry, decision: 'failed', reason: MqError.from(caught).reason });
       throw caught;
     }
   }

@@ -137,7 +137,7 @@ export class ReplayJobs {
 
   /** The line of the order said that it began; this one says how it ended. */
   private record({ by, view: { id, group, who, state, replayed, resent, left, detail } }: Job): void {
-    this.context.audit?.record({
+    void this.context.audit?.record({
       ...{ user: who, how: 'order', from: by.from, operation: 'startReplay', target: { name: group, replay: id } },
       ...{ after: { state, replayed, resent, left }, decision: state === 'failed' ? 'failed' : 'done', reason: detail },
     });
