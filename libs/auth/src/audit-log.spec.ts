@@ -42,6 +42,25 @@ it('keeps some of a flood of refusals, says how many it did not, and every chang
   expect(lines.map((line) => (JSON.parse(line) as AuditEntry).unrecorded ?? 0).reduce((a, b) => a + b)).toBe(9_800);
 });
 
+it('leaves what room there is to changes: refusals are counted only', () => {
+  const lines: string[] = [];
+  let isShort = true;
+  const log = new AuditLog(
+    new ManualClock(),
+    async (line) => void lines.push(line),
+    () => isShort,
+  );
+  for (let i = 0; i < 3; i += 1) void log.record(said('SendMessage', { decision: 'refused' }));
+  expect(lines).toEqual([]);
+  void log.record(said('createTopic'));
+  isShort = false;
+  void log.record(said('SendMessage', { decision: 'refused' }));
+  expect(lines.map((line) => JSON.parse(line) as AuditEntry)).toMatchObject([
+    { operation: 'createTopic', unrecorded: 3 },
+    { operation: 'SendMessage' },
+  ]);
+});
+
 it('takes no more while lines can not be written, or wait for too long', async () => {
   const clock = new ManualClock();
   let keep = (): Promise<void> => Promise.reject(new Error('the disk is full'));

@@ -36,3 +36,20 @@ it('says at once what it can not be: a folder, a name below a file', () => {
     expect(() => new LineFile(path)).toThrow(path);
   }
 });
+
+it('is short of room once it is long enough and what is before it is needed yet, and full at twice that', async () => {
+  const file = new LineFile(join(folder, 'audit.jsonl'), { bytesMax: 100 });
+  file.mayRoll = () => false;
+  const line = 'x'.repeat(59);
+  await file.append(line);
+  expect(file.isShort).toBe(false);
+  await file.append(line);
+  expect(file.isShort).toBe(true);
+  await file.append(line);
+  await file.append(line);
+  await expect(file.append(line)).rejects.toThrow('STORAGE_FULL');
+  file.mayRoll = () => true;
+  expect(file.isShort).toBe(false);
+  await file.append('after');
+  expect(file.tail(1_000)).toEqual(['after']);
+});

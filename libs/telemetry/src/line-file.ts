@@ -48,6 +48,11 @@ export class LineFile {
     return written;
   }
 
+  /** It could not be begun anew, though it is long enough: as much again may be put into it. */
+  get isShort(): boolean {
+    return this.bytesMax > 0 && this.bytes >= this.bytesMax && !this.mayRoll();
+  }
+
   /** Where somebody else is in it. */
   cursor(): LineCursor {
     return new LineCursor(this.path);
@@ -73,8 +78,12 @@ export class LineFile {
     }
   }
 
+  private get bytes(): number {
+    return existsSync(this.path) ? statSync(this.path).size : 0;
+  }
+
   private async makeRoom(): Promise<void> {
-    const size = existsSync(this.path) ? statSync(this.path).size : 0;
+    const size = this.bytes;
     if (size < this.bytesMax) return;
     if (this.mayRoll()) await rename(this.path, `${this.path}.1`);
     else if (size >= 2 * this.bytesMax) {
