@@ -5,7 +5,7 @@
  */
 import { GrpcSetRegistry, standsStill, type KnownSet, type MemberClaim, type MetadataKnowledge } from '@cometmq/client';
 import { EtcdStore, MemoryStore, type MetadataStore } from '@cometmq/metadata';
-import { CutLine, EtcdProcess, etcdInstalled, FaultyStore, until } from '@cometmq/metadata/testing';
+import { CutLine, EtcdProcess, FaultyStore, until, withEtcd } from '@cometmq/metadata/testing';
 import { memberId, type Epoch, type LogPosition, type MetadataVersion, type SetState } from '@cometmq/model';
 import { GrpcJsChannel } from '@cometmq/rpc';
 import { GrpcJsServer } from '@cometmq/rpc/testing';
@@ -84,8 +84,6 @@ describe('a store that is away for a minute', () => {
     expect(await code(sets.acquireLeadership(claimOf(b), wanted))).toBe('CONFLICT');
   });
 });
-
-const withEtcd = etcdInstalled() || process.env['CI'] ? describe : describe.skip;
 
 withEtcd('three name services before etcd', () => {
   it('may hang or die one after the other: the leader never seems to be gone', async () => {

@@ -9,7 +9,7 @@ import {
 } from '@cometmq/client';
 import { nameServiceContract } from '@cometmq/client/testing';
 import { EtcdStore, MemoryStore, type MetadataStore } from '@cometmq/metadata';
-import { CutLine, EtcdProcess, etcdInstalled, FaultyStore, until } from '@cometmq/metadata/testing';
+import { CutLine, EtcdProcess, FaultyStore, until, withEtcd } from '@cometmq/metadata/testing';
 import { epoch, logPosition, memberId, MessageType } from '@cometmq/model';
 import { GrpcJsChannel, type CallContext, type MessageSink } from '@cometmq/rpc';
 import { GrpcJsServer } from '@cometmq/rpc/testing';
@@ -429,8 +429,6 @@ describe('a slow watcher', () => {
     expect(sink.frames).toHaveLength(before);
   });
 });
-
-const withEtcd = etcdInstalled() || process.env['CI'] ? describe : describe.skip;
 
 withEtcd('two instances over etcd', () => {
   it('go on through a restart of etcd, with the lead of a broker set kept', async () => {

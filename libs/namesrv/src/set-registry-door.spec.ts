@@ -5,7 +5,7 @@
 import { GrpcSetRegistry, type MemberClaim } from '@cometmq/client';
 import { setRegistryContract, type OpenedRegistry } from '@cometmq/client/testing';
 import { EtcdStore, MemoryStore, type MetadataStore } from '@cometmq/metadata';
-import { CutLine, EtcdProcess, etcdInstalled, FaultyStore } from '@cometmq/metadata/testing';
+import { CutLine, EtcdProcess, FaultyStore, withEtcd } from '@cometmq/metadata/testing';
 import { memberId, type Epoch } from '@cometmq/model';
 import { GrpcJsChannel } from '@cometmq/rpc';
 import { GrpcJsServer } from '@cometmq/rpc/testing';
@@ -61,7 +61,6 @@ setRegistryContract('gRPC, namesrv before a store in memory', async () => {
   return opened(await started(new MemoryStore(leases)), async (ms) => leases.advance(ms));
 });
 
-const withEtcd = etcdInstalled() || process.env['CI'] ? describe : describe.skip;
 withEtcd('with etcd', () => {
   let etcd: EtcdProcess;
   let roots = 0;

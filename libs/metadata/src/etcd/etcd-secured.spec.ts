@@ -10,10 +10,9 @@ import { generate } from 'selfsigned';
 import { systemClock, type Clock } from '@cometmq/shared';
 
 import { etcdAddressOf, etcdRule } from '../settings.js';
-import { EtcdProcess, etcdInstalled, listen, until } from '../testing.js';
+import { EtcdProcess, listen, until, withEtcd } from '../testing.js';
 import { EtcdStore, type EtcdStoreOptions } from './etcd-store.js';
 
-const withEtcd = etcdInstalled() || process.env['CI'] ? describe : describe.skip;
 const none = {
   etcdCaFile: '',
   etcdCertFile: '',

@@ -3,11 +3,10 @@ import { Etcd3 } from 'etcd3';
 import { Prng, sleep, systemClock } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
-import { CutLine, EtcdProcess, etcdInstalled, freePort, listen, metadataStoreContract, until } from '../testing.js';
+import { CutLine, EtcdProcess, freePort, listen, metadataStoreContract, until, withEtcd } from '../testing.js';
 import { EtcdStore } from './etcd-store.js';
 
 // On the build machine etcd must be there; elsewhere these tests are left out with it.
-const withEtcd = etcdInstalled() || process.env['CI'] ? describe : describe.skip;
 
 const put = (key: string, value: string): { compare: []; puts: { key: string; value: string }[] } => ({
   compare: [],

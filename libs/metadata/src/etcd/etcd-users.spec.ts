@@ -10,11 +10,10 @@ import { join } from 'node:path';
 import { certifiedBy, newAuthority, type Certified } from '@cometmq/rpc/authority';
 import { systemClock } from '@cometmq/shared';
 
-import { EtcdProcess, etcdInstalled, until } from '../testing.js';
+import { EtcdProcess, until, withEtcd } from '../testing.js';
 import { EtcdClient, type EtcdAddress } from './etcd-client.js';
 import { EtcdUsers } from './etcd-users.js';
 
-const withEtcd = etcdInstalled() || process.env['CI'] ? describe : describe.skip;
 const root = '/cometmq/main/';
 
 withEtcd('users of an etcd of our own', () => {
