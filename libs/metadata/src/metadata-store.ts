@@ -52,7 +52,7 @@ export interface Range {
   readonly storeId?: string | undefined;
 }
 
-/** No key may be written twice in one transaction. A key that is deleted need not exist. */
+/** No key may be written twice in one transaction, and at most 127 compared or written. A key that is deleted need not exist. */
 export interface Transaction {
   readonly compare: readonly Compare[];
   readonly puts?: readonly Put[];

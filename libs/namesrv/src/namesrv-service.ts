@@ -27,7 +27,7 @@ import type {
   TopicChange,
   TopicDraft,
 } from '@cometmq/client';
-import type { Committed, KeyValue, MetadataStore } from '@cometmq/metadata';
+import type { Committed, MetadataStore } from '@cometmq/metadata';
 import { MqError, sleep, type Clock, type Component } from '@cometmq/shared';
 import { silentLogger, type Logger } from '@cometmq/telemetry';
 
@@ -36,11 +36,12 @@ import { BrokerSets } from './broker-sets.js';
 import { checkGroup, checkMessageType, checkTopic, queueCounts } from './checks.js';
 import { ClusterStore } from './cluster.js';
 import { CreationMeter, type Creation } from './creation-meter.js';
+import { CreationRounds, type Round } from './creation-rounds.js';
 import { DirectoryCopy } from './directory-copy.js';
 import { changedGroupRecord, newGroupRecord } from './group-record.js';
 import type { Decision } from './decision.js';
-import { keys, recordOf, type GroupRecord, type IdsRecord, type TopicRecord } from './keys.js';
-import { Retirements } from './retirements.js';
+import { keys, recordOf, type GroupRecord, type TopicRecord } from './keys.js';
+import { Retirements, type RetirementsParts } from './retirements.js';
 
 export interface NamesrvOptions {
   readonly store: MetadataStore;
@@ -73,8 +74,6 @@ const conflictsMax = 200;
 const retryMs = 200;
 const countMax = 20_000;
 const noQueues = { writeQueues: 0, readQueues: 0 } as const;
-/** Who has waited so long for its turn to make something is told so: the store must be away. */
-const turnMsMax = 5_000;
 
 /** Types a topic may be made with, and those that a first message can have. */
 const topicTypes: readonly MessageType[] = Object.values(MessageType);
@@ -100,9 +99,9 @@ export class NamesrvService implements NameService, Component {
   private readonly changes: ClusterStore;
   private readonly adoption: Adoption;
   private readonly retirements: Retirements;
+  private readonly rounds: CreationRounds;
   private readonly queues: number;
   private readonly ensuring = new Map<string, Promise<unknown>>();
-  private lastMaking: Promise<unknown> = Promise.resolve();
   private unwatch: (() => void) | undefined;
   private stopped = false;
 
@@ -123,11 +122,11 @@ export class NamesrvService implements NameService, Component {
     this.changes = new ClusterStore(this.store, () => this.copy.ours());
     this.sets = new BrokerSets(this.changes, this.clock, this.log);
     this.adoption = new Adoption(this.store, this.copy, this.clock, this.log);
-    this.retirements = new Retirements({
-      ...{ store: this.store, copy: this.copy, clock: this.clock, log: this.log },
-      graceMs: options.deletionGraceMs ?? 0,
-      change: (decide) => this.change(decide),
-    });
+    const parts = { store: this.store, copy: this.copy, clock: this.clock, log: this.log };
+    const change: RetirementsParts['change'] = (decide) => this.change(decide);
+    this.retirements = new Retirements({ ...parts, change, graceMs: options.deletionGraceMs ?? 0 });
+    const settle = (revision: number): Promise<void> => this.settle(revision);
+    this.rounds = new CreationRounds({ ...parts, change, settle, meter: this.creations });
   }
 
   /** Resolves once there is a directory to serve; waits for the store as long as it takes. */
@@ -178,10 +177,10 @@ export class NamesrvService implements NameService, Component {
       throw new MqError('ILLEGAL_TOPIC', `topic ${name} is an inner topic: it is created when it is needed`);
     checkTopic(draft);
     checkMessageType(draft.type, topicTypes);
-    return this.make('topic', keys.topic(name), (ids, found) => {
+    return this.rounds.make('topic', keys.topic(name), (round, found) => {
       if (found) throw new MqError('ALREADY_EXISTS', `topic ${name} exists already`);
-      this.checkRoom('topics');
-      return this.newTopic(name, ids, { ...draft, typeFixed: true });
+      this.checkRoom('topics', round);
+      return this.newTopic(name, round, { ...draft, typeFixed: true });
     });
   }
 
@@ -191,10 +190,10 @@ export class NamesrvService implements NameService, Component {
       'topic',
       keys.topic(name),
       () => this.copy.topic(name),
-      (ids) => {
+      (round) => {
         if (!this.options.autoCreateTopics || isInnerTopic(name)) throw noTopic(name, this.options.autoCreateTopics);
-        this.checkRoom('topics');
-        return this.newTopic(name, ids, { typeFixed: false });
+        this.checkRoom('topics', round);
+        return this.newTopic(name, round, { typeFixed: false });
       },
       ({ id, writeQueues }) => this.log.info({ topic: name, id, writeQueues }, 'a topic was made by its first use'),
     );
@@ -207,7 +206,7 @@ export class NamesrvService implements NameService, Component {
       'innerTopic',
       keys.topic(name),
       () => this.copy.topic(name),
-      (ids) => this.newTopic(name, ids, innerTopicDraft(name)),
+      (round) => this.newTopic(name, round, innerTopicDraft(name)),
       ({ id }) => this.log.info({ topic: name, id }, 'an inner topic was made'),
     );
   }
@@ -238,10 +237,10 @@ export class NamesrvService implements NameService, Component {
   async createGroup(draft: GroupDraft): Promise<ConsumerGroup> {
     const name = groupName(draft.name);
     checkGroup(draft);
-    return this.make('group', keys.group(name), (ids, found) => {
+    return this.rounds.make('group', keys.group(name), (round, found) => {
       if (found) throw new MqError('ALREADY_EXISTS', `consumer group ${name} exists already`);
-      this.checkRoom('groups');
-      return this.newGroup(name, ids, draft);
+      this.checkRoom('groups', round);
+      return this.newGroup(name, round, draft);
     });
   }
 
@@ -251,10 +250,10 @@ export class NamesrvService implements NameService, Component {
       'group',
       keys.group(name),
       () => this.copy.group(name),
-      (ids) => {
+      (round) => {
         if (!this.options.autoCreateGroups) throw noGroup(name);
-        this.checkRoom('groups');
-        return this.newGroup(name, ids, {});
+        this.checkRoom('groups', round);
+        return this.newGroup(name, round, {});
       },
       ({ id }) => this.log.info({ group: name, id }, 'a consumer group was made by its first use'),
     );
@@ -327,9 +326,9 @@ export class NamesrvService implements NameService, Component {
   }
 
   /** @throws MqError FORBIDDEN when there are as many as may be */
-  private checkRoom(kind: 'topics' | 'groups'): void {
+  private checkRoom(kind: 'topics' | 'groups', round: Round): void {
     const max = (kind === 'topics' ? this.options.topicsMax : this.options.groupsMax) ?? countMax;
-    if (this.copy.count(kind) < max) return;
+    if (round.count(kind) < max) return;
     const what = kind === 'topics' ? 'topics' : 'consumer groups';
     throw new MqError(
       'FORBIDDEN',
@@ -342,7 +341,7 @@ export class NamesrvService implements NameService, Component {
     what: Creation,
     key: string,
     known: () => T | undefined,
-    make: (ids: Ids) => T,
+    make: (round: Round) => T,
     said: (made: T) => void,
   ): Promise<T> {
     const already = known();
@@ -351,12 +350,13 @@ export class NamesrvService implements NameService, Component {
     if (underWay) return underWay;
     if (what !== 'innerTopic') this.retirements.checkNameFree(what, nameIn(key));
     let isNew = false;
-    const asked = this.make<T>(what, key, (ids, found) => {
-      const record = recordOf<T>(found);
-      isNew = !record;
-      if (found && record) return { there: record, seen: found.modRevision };
-      return make(ids);
-    })
+    const asked = this.rounds
+      .make<T>(what, key, (round, found) => {
+        const record = recordOf<T>(found);
+        isNew = !record;
+        if (found && record) return { there: record, seen: found.modRevision };
+        return make(round);
+      })
       .then((made) => {
         if (isNew) said(made);
         return made;
@@ -364,61 +364,6 @@ export class NamesrvService implements NameService, Component {
       .finally(() => this.ensuring.delete(key));
     this.ensuring.set(key, asked);
     return asked;
-  }
-
-  /**
-   * Makes something that has an id: the counter moves on in the same transaction, so an id is never given twice. One at a
-   * time in this instance, as all compare that counter.
-   */
-  private make<T extends object>(
-    what: Creation,
-    key: string,
-    decide: (ids: Ids, found: KeyValue | undefined) => T | { readonly there: T; readonly seen: number },
-  ): Promise<T> {
-    const sinceMs = this.clock.monotonicMs();
-    const making = this.lastMaking.then(() => {
-      if (this.clock.monotonicMs() - sinceMs > turnMsMax) {
-        throw new MqError('UNAVAILABLE', 'the metadata takes no changes now; try again');
-      }
-      return this.change<T>(async () => {
-        const [found, counter] = await Promise.all([this.store.get(key), this.store.get(keys.ids)]);
-        const ids = new Ids(this.idsIn(counter));
-        const made = decide(ids, found);
-        if ('there' in made) return { result: made.there, seen: made.seen };
-        return {
-          result: made,
-          write: {
-            compare: [
-              { key, modRevision: 0 },
-              { key: keys.ids, modRevision: counter?.modRevision ?? 0 },
-            ],
-            puts: [
-              { key, value: JSON.stringify(made) },
-              { key: keys.ids, value: JSON.stringify(ids.record) },
-            ],
-          },
-        };
-      });
-    });
-    const done = (isMade: boolean): void => this.creations.done(what, isMade, this.clock.monotonicMs() - sinceMs);
-    this.lastMaking = making.then(
-      () => done(true),
-      () => done(false),
-    );
-    return making;
-  }
-
-  /** @throws MqError METADATA_MISMATCH where nobody knows any more which ids were given: one given twice mixes two logs */
-  private idsIn(counter: KeyValue | undefined): IdsRecord {
-    const record = recordOf<IdsRecord>(counter);
-    if (record) return record;
-    if (!counter && !this.copy.hasIds) return { topics: 0, groups: 0 };
-    this.copy.ours(); // A store that was emptied or replaced has lost more than that.
-    throw new MqError(
-      'METADATA_MISMATCH',
-      `the metadata store ${counter ? 'has something else' : 'has nothing'} under "${keys.ids}", where the ids that were given are ` +
-        'counted: nothing is made until brokers have said what their logs know (comet cluster adopt)',
-    );
   }
 
   private alter<T extends object>(key: string, absent: MqError, change: (record: T) => T): Promise<T> {
@@ -451,12 +396,12 @@ export class NamesrvService implements NameService, Component {
 
   private newTopic(
     name: TopicName,
-    ids: Ids,
+    round: Round,
     draft: Omit<TopicDraft, 'name'> & { readonly typeFixed: boolean },
   ): Topic {
     return {
       name,
-      id: topicId(ids.nextTopic()),
+      id: topicId(round.nextTopic()),
       type: draft.type ?? MessageType.normal,
       ...queueCounts({ writeQueues: Math.min(this.queues, draft.readQueues ?? this.queues), ...draft }, noQueues),
       permission: draft.permission ?? 'readWrite',
@@ -467,31 +412,8 @@ export class NamesrvService implements NameService, Component {
     };
   }
 
-  private newGroup(name: GroupName, ids: Ids, draft: GroupChange): ConsumerGroup {
-    return newGroupRecord(name, ids.nextGroup(), draft, this.clock.wallMs());
-  }
-}
-
-/** The counters, moved on. The first id is 1. */
-class Ids {
-  private topics: number;
-  private groups: number;
-
-  constructor({ topics, groups }: IdsRecord) {
-    this.topics = topics;
-    this.groups = groups;
-  }
-
-  nextTopic(): number {
-    return (this.topics += 1);
-  }
-
-  nextGroup(): number {
-    return (this.groups += 1);
-  }
-
-  get record(): IdsRecord {
-    return { topics: this.topics, groups: this.groups };
+  private newGroup(name: GroupName, round: Round, draft: GroupChange): ConsumerGroup {
+    return newGroupRecord(name, round.nextGroup(), draft, this.clock.wallMs());
   }
 }
 

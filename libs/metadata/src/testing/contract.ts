@@ -11,6 +11,9 @@ export interface OpenedStore {
   close(): Promise<void>;
 }
 
+/** etcd takes 128 operations, one of which is the store's own. */
+const transactionKeysMax = 127;
+
 /** What every adapter of `MetadataStore` promises. One text, run against each of them. */
 export function metadataStoreContract(name: string, open: () => Promise<OpenedStore>): void {
   describe(`metadata store contract: ${name}`, () => {
@@ -95,6 +98,23 @@ export function metadataStoreContract(name: string, open: () => Promise<OpenedSt
       });
       expect(outcome.applied).toBe(false);
       expect((await store.range('')).pairs.map((pair) => pair.value)).toEqual(['1', '1']);
+    });
+
+    it('compares and writes 127 keys in one transaction, all or nothing', async () => {
+      const keys = Array.from({ length: transactionKeysMax }, (_, i) => `k/${i}`);
+      const make = (some: readonly string[]) => ({
+        compare: some.map((key) => ({ key, modRevision: 0 })),
+        puts: some.map((key) => ({ key, value: key })),
+      });
+      const { applied, revision } = await store.commit(make(keys));
+      expect(applied).toBe(true);
+      const { pairs } = await store.range('k/');
+      expect(new Map(pairs.map((pair) => [pair.value, pair.modRevision]))).toEqual(
+        new Map(keys.map((key) => [key, revision])),
+      );
+      const others = keys.slice(1).map((key) => `other/${key}`);
+      expect((await store.commit(make([...others, keys[0] ?? '']))).applied).toBe(false);
+      expect((await store.range('other/')).pairs).toEqual([]);
     });
 
     it('compares absence', async () => {
