@@ -25,6 +25,8 @@ export interface AuditEntry {
   readonly status?: number | undefined;
   /** Messages that were shown or exported. */
   readonly given?: number | undefined;
+  /** Of them, with a body that was hidden from who asked, or a part of it. */
+  readonly masked?: number | undefined;
   readonly decision: 'done' | 'failed' | 'refused';
   readonly reason?: string | undefined;
   /** Entries before this one that were not recorded, as there were too many. */

@@ -40,11 +40,12 @@ export function topicToWire(topic: Topic): internal.Topic {
     retentionMs: topic.retentionMs,
     retentionBytes: topic.retentionBytes,
     liteExpirationMs: topic.liteExpirationMs,
+    bodyMask: topic.bodyMask,
   };
 }
 
 export function topicFromWire(wire: internal.Topic | undefined): Topic {
-  const { name, id, type, permission, retentionMs, retentionBytes, liteExpirationMs, ...rest } = whole(wire);
+  const { name, id, type, permission, retentionMs, retentionBytes, liteExpirationMs, bodyMask, ...rest } = whole(wire);
   return {
     ...rest,
     name: name as TopicName,
@@ -54,6 +55,7 @@ export function topicFromWire(wire: internal.Topic | undefined): Topic {
     ...(retentionMs !== undefined && { retentionMs }),
     ...(retentionBytes !== undefined && { retentionBytes }),
     ...(liteExpirationMs !== undefined && { liteExpirationMs }),
+    ...(bodyMask !== undefined && { bodyMask }),
   };
 }
 

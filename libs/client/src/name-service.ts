@@ -138,6 +138,8 @@ export interface TopicDraft {
   readonly retentionBytes?: number | undefined;
   /** 0 in a change: idle lite topics stay. */
   readonly liteExpirationMs?: number | undefined;
+  /** Empty in a change: bodies are shown. */
+  readonly bodyMask?: string | undefined;
 }
 
 /** What may be changed of a topic; its type may not. */

@@ -1,3 +1,4 @@
+export * from './body-mask.js';
 export * from './broker.js';
 export * from './broker-members.js';
 export * from './delay-levels.js';

@@ -22,6 +22,8 @@ export interface Topic {
   readonly retentionBytes?: number | undefined;
   /** Of a LITE topic: a lite topic that nothing is sent to for so long is removed; undefined: it stays. */
   readonly liteExpirationMs?: number | undefined;
+  /** What of bodies is shown only to who may consume them (`body-mask.ts`); undefined: all is shown. */
+  readonly bodyMask?: string | undefined;
   /** True once a first message has fixed the type of a topic that was made on first use. */
   readonly typeFixed: boolean;
   /** Rises with every change of the queues: a send chosen by an older one is refused. */

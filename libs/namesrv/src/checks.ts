@@ -1,4 +1,12 @@
-import { MessageType, printable, topicName, type GroupStart, type Permission, type RetryPolicy } from '@cometmq/model';
+import {
+  bodyMask,
+  MessageType,
+  printable,
+  topicName,
+  type GroupStart,
+  type Permission,
+  type RetryPolicy,
+} from '@cometmq/model';
 import { localAddress, type GroupChange, type MemberClaim, type TopicChange } from '@cometmq/client';
 import { hostAndPort, MqError } from '@cometmq/shared';
 
@@ -62,6 +70,7 @@ export function checkTopic(change: TopicChange): void {
   if (change.retentionBytes !== 0) {
     whole('retention in bytes', change.retentionBytes, limits.retentionBytesMin, Number.MAX_SAFE_INTEGER);
   }
+  if (change.bodyMask !== undefined) bodyMask(change.bodyMask);
   // 0 stands for never.
   if (change.liteExpirationMs !== 0) {
     const { liteExpirationMsMin, liteExpirationMsMax } = limits;

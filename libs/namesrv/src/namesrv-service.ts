@@ -418,7 +418,7 @@ export class NamesrvService implements NameService, Component {
 }
 
 function changedTopic(topic: Topic, change: TopicChange): Topic {
-  const { retentionMs, retentionBytes, liteExpirationMs, ...rest } = topic;
+  const { retentionMs, retentionBytes, liteExpirationMs, bodyMask, ...rest } = topic;
   const next = {
     ...rest,
     ...queueCounts(change, topic),
@@ -432,15 +432,17 @@ function changedTopic(topic: Topic, change: TopicChange): Topic {
     retentionMs: change.retentionMs ?? retentionMs,
     retentionBytes: change.retentionBytes ?? retentionBytes,
     liteExpirationMs: change.liteExpirationMs ?? liteExpirationMs,
+    bodyMask: change.bodyMask ?? bodyMask,
   };
   return { ...next, ...kept(retention), layout: moved ? topic.layout + 1 : topic.layout };
 }
 
-type TopicOptions = Pick<Topic, 'retentionMs' | 'retentionBytes' | 'liteExpirationMs'>;
+type TopicOptions = Pick<Topic, 'retentionMs' | 'retentionBytes' | 'liteExpirationMs' | 'bodyMask'>;
 
 /** As it is stored: 0 asks for the broker's default, which is to have none of its own. */
 function kept(given: TopicOptions): TopicOptions {
   return {
+    ...(given.bodyMask && { bodyMask: given.bodyMask }),
     ...(given.liteExpirationMs && { liteExpirationMs: given.liteExpirationMs }),
     ...(given.retentionMs && { retentionMs: given.retentionMs }),
     ...(given.retentionBytes && { retentionBytes: given.retentionBytes }),

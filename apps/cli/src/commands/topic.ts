@@ -12,6 +12,7 @@ export interface TopicSettings {
   readonly retentionMs?: number;
   readonly retentionBytes?: number;
   readonly liteExpirationMs?: number;
+  readonly bodyMask?: string;
 }
 
 const messageTypes = ['normal', 'fifo', 'delay', 'transaction', 'priority', 'lite', 'mixed'];
@@ -31,6 +32,7 @@ export const topicView: View<TopicView> = {
     { title: 'PERMISSION', value: ({ permission }) => permission },
     { title: 'RETENTION', wide: true, value: retention },
     { title: 'BYTES KEPT', wide: true, value: ({ retentionBytes }) => retentionBytes },
+    { title: 'BODIES HIDDEN', wide: true, value: ({ bodyMask }) => bodyMask },
     { title: 'ID', wide: true, value: ({ id }) => id },
     { title: 'CREATED', wide: true, value: ({ createdMs }) => timeText(createdMs) },
   ],
@@ -83,6 +85,7 @@ interface ChangeOptions {
   readonly retention?: number;
   readonly retentionBytes?: number;
   readonly liteExpiration?: number;
+  readonly bodyMask?: string;
 }
 
 function settingsOf(options: ChangeOptions): TopicSettings {
@@ -94,6 +97,7 @@ function settingsOf(options: ChangeOptions): TopicSettings {
     retention: retentionMs,
     retentionBytes,
     liteExpiration: liteExpirationMs,
+    bodyMask,
   } = options;
   return {
     ...(writeQueues !== undefined && { writeQueues }),
@@ -102,6 +106,7 @@ function settingsOf(options: ChangeOptions): TopicSettings {
     ...(retentionMs !== undefined && { retentionMs }),
     ...(retentionBytes !== undefined && { retentionBytes }),
     ...(liteExpirationMs !== undefined && { liteExpirationMs }),
+    ...(bodyMask !== undefined && { bodyMask }),
   };
 }
 
@@ -123,6 +128,11 @@ function withSettings(command: Command): Command {
       orDefault(durationMs),
     )
     .option('--lite-expiration <duration>', 'remove a lite topic that receives no message for this long', durationMs)
+    .option(
+      '--body-mask <fields>',
+      'what of bodies is shown only to who may sub the topic: "*", or JSON fields as card.number,customer.*; default: nothing',
+      (text: string) => (text === 'default' ? '' : text),
+    )
     .option(
       '--retention-bytes <n>',
       'bytes kept on each broker set; default: no limit',

@@ -137,6 +137,8 @@ export type MessageDescription = {
   readonly text?: string;
   /** The body, where it is not. */
   readonly base64?: string;
+  /** What of the body is hidden from who asks, as the topic’s `bodyMask` says; `*`: all of it. */
+  readonly masked?: string;
   /** The body is longer than what is given of it. */
   readonly cut: boolean;
   /** The body decompressed. */
@@ -600,6 +602,7 @@ export type Problem = {
     | 'wrongLoginsFromAddress'
     | 'notSuper'
     | 'mayNot'
+    | 'textHidden'
     | 'mayNotFrom'
     | 'csrfMissing'
     | 'otherOrigin'
@@ -876,7 +879,7 @@ export type AuditRecord = {
   readonly requestId?: string;
   /** Absent: nobody who is known. */
   readonly user?: string;
-  readonly how: 'token' | 'session' | 'signature' | 'kubernetes' | 'none';
+  readonly how: 'token' | 'session' | 'signature' | 'oidc' | 'kubernetes' | 'none';
   /** The address. */
   readonly from: string;
   /** Of the REST API by its operationId, of clients by the method’s name. */
@@ -893,6 +896,8 @@ export type AuditRecord = {
   readonly status?: number;
   /** Messages that were shown or exported. */
   readonly given?: number;
+  /** Of them, with a body that was hidden from who asked, or a part of it. */
+  readonly masked?: number;
   readonly decision: 'done' | 'failed' | 'refused';
   /** Why it was refused, or ended before its end. */
   readonly reason?: string;
@@ -1193,6 +1198,8 @@ export type Topic = {
   readonly retentionBytes?: number;
   /** Of a LITE topic: a lite topic that nothing is sent to for so long is removed; at least 15 minutes. 0, or absent: never. */
   readonly liteExpirationMs?: number;
+  /** What of the bodies is shown only to who may `sub` the topic: `*` for all of it, or fields of a JSON body, as `card.number,customer.*`; what is no JSON is then hidden as a whole. Empty, or absent: nothing is hidden. */
+  readonly bodyMask?: string;
   /** False while the first message may still decide the type. */
   readonly typeFixed: boolean;
   /** Rises with every change of the queues. */
@@ -1265,6 +1272,8 @@ export type TopicDraft = {
   readonly retentionBytes?: number;
   /** Of a LITE topic: a lite topic that nothing is sent to for so long is removed; at least 15 minutes. 0, or absent: never. */
   readonly liteExpirationMs?: number;
+  /** What of the bodies is shown only to who may `sub` the topic: `*` for all of it, or fields of a JSON body, as `card.number,customer.*`; what is no JSON is then hidden as a whole. Empty, or absent: nothing is hidden. */
+  readonly bodyMask?: string;
 };
 
 export type TopicChange = {
@@ -1280,6 +1289,8 @@ export type TopicChange = {
   readonly retentionBytes?: number;
   /** Of a LITE topic: a lite topic that nothing is sent to for so long is removed; at least 15 minutes. 0, or absent: never. */
   readonly liteExpirationMs?: number;
+  /** What of the bodies is shown only to who may `sub` the topic: `*` for all of it, or fields of a JSON body, as `card.number,customer.*`; what is no JSON is then hidden as a whole. Empty, or absent: nothing is hidden. */
+  readonly bodyMask?: string;
 };
 
 export type TopicDescription = {
@@ -1299,6 +1310,8 @@ export type TopicDescription = {
   readonly retentionBytes?: number;
   /** Of a LITE topic: a lite topic that nothing is sent to for so long is removed; at least 15 minutes. 0, or absent: never. */
   readonly liteExpirationMs?: number;
+  /** What of the bodies is shown only to who may `sub` the topic: `*` for all of it, or fields of a JSON body, as `card.number,customer.*`; what is no JSON is then hidden as a whole. Empty, or absent: nothing is hidden. */
+  readonly bodyMask?: string;
   /** False while the first message may still decide the type. */
   readonly typeFixed: boolean;
   /** Rises with every change of the queues. */

@@ -41,8 +41,8 @@ function Form({
 }) {
   const words = useWords();
   const send = useChange('resendDeadLetter');
-  // What is no text, or too long to be edited in a page, goes out as it is.
-  const isText = message.text !== undefined && !message.cut;
+  // What is no text, or too long to be edited in a page, or hidden from who asks, goes out as it is.
+  const isText = message.text !== undefined && !message.cut && message.masked === undefined;
   const [text, setText] = useState(message.text ?? '');
   const [tag, setTag] = useState(message.tag);
   const [keys, setKeys] = useState(message.keys.join(' '));

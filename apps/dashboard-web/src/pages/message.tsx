@@ -75,7 +75,7 @@ function Facts({ message }: { readonly message: MessageDescription }) {
 
 function Body({ message }: { readonly message: MessageDescription }) {
   const words = useWords();
-  const { text, base64, cut, plainBytes, encoding } = message;
+  const { text, base64, cut, plainBytes, encoding, masked } = message;
   return (
     <Card title={words.body}>
       <Group gap="xs" mb="xs">
@@ -83,10 +83,13 @@ function Body({ message }: { readonly message: MessageDescription }) {
         {encoding !== 'identity' && <Mark color="gray">{encoding}</Mark>}
         {base64 !== undefined && <Mark color="gray">{words.binary}</Mark>}
         {cut && <Mark color="orange">{words.cut}</Mark>}
+        {masked !== undefined && <Mark color="orange">{words.masked(masked)}</Mark>}
       </Group>
-      <pre className="body" tabIndex={0} aria-label={words.body}>
-        {text === undefined ? hexOf(base64 ?? '') : pretty(text, cut)}
-      </pre>
+      {masked !== '*' && (
+        <pre className="body" tabIndex={0} aria-label={words.body}>
+          {text === undefined ? hexOf(base64 ?? '') : pretty(text, cut)}
+        </pre>
+      )}
     </Card>
   );
 }

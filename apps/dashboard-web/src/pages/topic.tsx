@@ -1,4 +1,4 @@
-import { Button, Group, NativeSelect, NumberInput } from '@mantine/core';
+import { Button, Group, NativeSelect, NumberInput, TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useNavigate, useParams } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
@@ -69,6 +69,7 @@ function TopicNamed({ name }: { readonly name: string }) {
                 label={words.retention}
                 value={data.retentionMs === undefined ? '—' : duration(data.retentionMs)}
               />
+              {data.bodyMask !== undefined && <Figure label={words.bodyMask} value={data.bodyMask} />}
               <Figure label={words.created} value={<Ago ms={data.createdMs} />} />
             </Group>
             <Card title={words.queues}>
@@ -96,11 +97,18 @@ function ChangeTopic({ topic, onClose }: { readonly topic: TopicDescription; rea
   const [hours, setHours] = useState<string | number>(
     topic.retentionMs === undefined ? '' : topic.retentionMs / 3_600_000,
   );
+  const [bodyMask, setBodyMask] = useState(topic.bodyMask ?? '');
   const submit = (): void =>
     update.mutate(
       {
         params: { name: topic.name },
-        body: { writeQueues, permission, retentionMs: hours === '' ? 0 : Number(hours) * 3_600_000 },
+        body: {
+          writeQueues,
+          permission,
+          retentionMs: hours === '' ? 0 : Number(hours) * 3_600_000,
+          // It is changed by those alone who may see what it hides.
+          ...(bodyMask !== (topic.bodyMask ?? '') && { bodyMask }),
+        },
       },
       { onSuccess: onClose },
     );
@@ -124,6 +132,12 @@ function ChangeTopic({ topic, onClose }: { readonly topic: TopicDescription; rea
         onChange={(event) => setPermission(event.currentTarget.value as TopicDescription['permission'])}
       />
       <NumberInput label={words.retentionHours} value={hours} min={0} onChange={setHours} />
+      <TextInput
+        label={words.bodyMask}
+        description={words.bodyMaskHelp}
+        value={bodyMask}
+        onChange={(event) => setBodyMask(event.currentTarget.value.trim())}
+      />
     </FormDialog>
   );
 }

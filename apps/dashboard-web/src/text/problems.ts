@@ -21,6 +21,7 @@ export const zhSentences: Readonly<Record<Sentence, string>> = {
   wrongLoginsFromAddress: '此地址发来的错误凭证过多，请过几秒再试',
   notSuper: '用户 {user} 不是超级用户',
   mayNot: '用户 {user} 没有对 {kind} “{name}” 的权限：{actions}',
+  textHidden: '用户 {user} 没有对主题 “{name}” 的 sub 权限：可能被隐藏的消息体不能按文本搜索',
   mayNotFrom: '用户 {user} 从 {address} 没有对 {kind} “{name}” 的权限：{actions}',
   csrfMissing: '请求头 x-csrf-token 必须带上会话的令牌，可由 GET /api/v1/session 取得',
   otherOrigin: '其他来源的页面不能请求更改',

@@ -41,6 +41,15 @@ const replay: Rule = (request, principal, clusterName) => {
   if (toTopic) principal.need(['update'], 'cluster', clusterName, request.ip);
 };
 
+/** Who may not see what a mask hides may not take it off. */
+const topicChange: Rule = (request, principal, clusterName) => {
+  const rule = named('topic', 'update');
+  if (typeof rule === 'function') rule(request, principal, clusterName);
+  const { body } = request;
+  if (typeof body !== 'object' || body === null || !('bodyMask' in body)) return;
+  principal.need(['sub'], 'topic', textIn(request.params, 'name') ?? '', request.ip);
+};
+
 const messages: Rule = (request, principal, clusterName) => {
   const topic = textIn(request.query, 'topic');
   if (topic !== undefined) principal.need(['get'], 'topic', topic, request.ip);
@@ -94,7 +103,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   listTopics: 'known',
   createTopic: drafted('topic'),
   describeTopic: named('topic', 'get'),
-  updateTopic: named('topic', 'update'),
+  updateTopic: topicChange,
   deleteTopic: named('topic', 'delete'),
   listDeleted: onCluster('get'),
   restoreDeleted: onCluster('update'),

@@ -58,6 +58,7 @@ export function addAudit(app: FastifyInstance, log: AuditLog, context: AdminCont
   app.decorateRequest('changed');
   app.decorateRequest('recordAnswer');
   app.decorateRequest('given');
+  app.decorateRequest('masked');
   app.addHook('onRequest', async (request, reply) => {
     request.recordAnswer = (answer) => {
       request.recordAnswer = undefined;
@@ -107,6 +108,7 @@ async function record(
     after: request.changed?.after,
     status,
     given,
+    masked: given === undefined ? undefined : request.masked,
     decision: isRefused ? 'refused' : status < 400 && !ended ? 'done' : 'failed',
     reason: ended?.reason,
   });

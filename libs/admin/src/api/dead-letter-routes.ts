@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { replaysPerCallMax } from '@cometmq/client';
+import { replaysPerCallMax, type MessageContent } from '@cometmq/client';
 import { deadLetterTopic } from '@cometmq/model';
 import { inTurn, MqError } from '@cometmq/shared';
 
@@ -7,8 +7,9 @@ import { checkEdited } from '../dead-letters/edited-message.js';
 import { LetterSearch, type LetterFilter, type LetterView } from '../dead-letters/letter-search.js';
 import { replayIdOf, ReplayJobs, replayLetters, type ReplayOrder } from '../dead-letters/replay-jobs.js';
 import { AskRound } from '../reports/ask-all.js';
-import { contentView, readPlaceId } from '../reports/message-report.js';
+import { readPlaceId } from '../reports/message-report.js';
 import { within } from '../within.js';
+import { shownTo } from './body-sight.js';
 import type { AdminContext } from './context.js';
 import { goOn } from './event-stream.js';
 import { letterFilterQuery, letterQuery, replayParams } from './inspect-schemas.js';
@@ -270,9 +271,14 @@ export function deadLetterRoutes(app: FastifyInstance, context: AdminContext): v
       let part = await search.part(query, limitDefault, undefined); // What is wrong with the question is a problem document.
       const whole = async ({ id, replayed }: LetterView): Promise<object | undefined> => {
         const { brokerSet, place } = readPlaceId(directory, id);
-        const read = brokers.inspect.readMessage(brokerSet, place, exportedBodyBytesMax);
-        const content = await within(clock, requestMsMax, brokerSet, read);
-        return content && { ...contentView(directory, brokerSet, content), ...(replayed && { replayed }) };
+        const read = (): Promise<MessageContent | undefined> => {
+          const asked = brokers.inspect.readMessage(brokerSet, place, exportedBodyBytesMax);
+          return within(clock, requestMsMax, brokerSet, asked);
+        };
+        const content = await read();
+        if (!content) return undefined;
+        const shown = await shownTo(request, directory, brokerSet, content, read);
+        return { ...shown, ...(replayed && { replayed }) };
       };
       await goOn(request, reply, clock, { kind: 'lines', fileName: `${params.name}.jsonl` }, async (out) => {
         for (;;) {

@@ -122,6 +122,10 @@ export const inspectSchemas: Readonly<Record<string, Schema>> = {
       properties: { type: 'object', additionalProperties: text, description: "The sender's own." },
       text: described(text, 'The body, where it is UTF-8 text.'),
       base64: described(text, 'The body, where it is not.'),
+      masked: described(
+        text,
+        'What of the body is hidden from who asks, as the topic’s `bodyMask` says; `*`: all of it.',
+      ),
       cut: described({ type: 'boolean' }, 'The body is longer than what is given of it.'),
       plainBytes: described(whole, 'The body decompressed.'),
       encoding: described(text, 'How the body was sent: identity, gzip, zlib, zstd, lz4, other or unreadable.'),

@@ -1,12 +1,11 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { MessageQuery } from '@cometmq/client';
-import { isSystemTopic, printable, type ConsumerGroup, type Topic, type TopicId } from '@cometmq/model';
+import type { MessageContent, MessageQuery } from '@cometmq/client';
+import { isSystemTopic, messageRules, printable, type ConsumerGroup, type Topic, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import { askAll, AskRound } from '../reports/ask-all.js';
 import { type ClientMark, clientsOf } from '../reports/client-report.js';
 import {
-  contentView,
   lifeView,
   messagePart,
   placeId,
@@ -18,6 +17,7 @@ import {
 import { whyReport } from '../reports/why-report.js';
 import { within } from '../within.js';
 import { checkTopicOf } from './access-rules.js';
+import { checkTextSearch, mayReadAllOf, shownTo } from './body-sight.js';
 import type { AdminContext } from './context.js';
 import { goOn } from './event-stream.js';
 import {
@@ -88,12 +88,13 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
    * A message id says nothing of its topic: all are looked through, some at once, those with the lowest ids first. There may
    * be thousands: one part ends after its time, and `next` goes on with the topics behind.
    */
-  const byIdAnywhere = async (
-    { after, ...query }: SearchQuery,
-    { principal, ip }: FastifyRequest,
-  ): Promise<MessagePartView> => {
+  const byIdAnywhere = async ({ after, ...query }: SearchQuery, request: FastifyRequest): Promise<MessagePartView> => {
+    const { principal, ip } = request;
     const behind = after === undefined ? 0 : topicsCursor(after);
-    const mayRead = ({ name }: Topic): boolean => !isSystemTopic(name) || principal.may(['get'], 'topic', name, ip);
+    const mayRead = (topic: Topic): boolean => {
+      if (query.text !== undefined && !mayReadAllOf(request, topic)) return false;
+      return !isSystemTopic(topic.name) || principal.may(['get'], 'topic', topic.name, ip);
+    };
     const topics = [...directory.topics()]
       .filter((topic) => topic.id > behind && mayRead(topic))
       .map(({ id }) => id)
@@ -120,7 +121,11 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
     if (query.value !== undefined && query.property === undefined) {
       throw new MqError('BAD_REQUEST', 'query: value goes with property, which names what has it');
     }
-    if (query.topic !== undefined) return part(query, topicNamed(directory, query.topic).id, max);
+    if (query.topic !== undefined) {
+      const topic = topicNamed(directory, query.topic);
+      if (query.text !== undefined) checkTextSearch(request, topic);
+      return part(query, topic.id, max);
+    }
     if (query.id === undefined) throw new MqError('BAD_REQUEST', 'query: topic is missing; only an id can do without');
     return byIdAnywhere(query, request);
   };
@@ -180,12 +185,13 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
     handler: async (request) => {
       const { params, query } = request;
       const { brokerSet, place } = readPlaceId(directory, params.id);
-      const read = inspect.readMessage(brokerSet, place, query.bytes ?? bodyBytesDefault);
-      const content = await within(clock, requestMsMax, brokerSet, read);
+      const read = (bytes: number): Promise<MessageContent | undefined> =>
+        within(clock, requestMsMax, brokerSet, inspect.readMessage(brokerSet, place, bytes));
+      const content = await read(query.bytes ?? bodyBytesDefault);
       if (!content) throw new MqError('MESSAGE_NOT_FOUND', 'the log does not hold this message any more');
       checkTopicOf(request, directory.topicById(content.message.topicId)?.name);
       request.given = 1;
-      return contentView(directory, brokerSet, content);
+      return shownTo(request, directory, brokerSet, content, () => read(messageRules.bodyBytesMax));
     },
   });
 

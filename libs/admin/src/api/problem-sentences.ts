@@ -20,6 +20,7 @@ export const sentences = {
   ],
   notSuper: ['user {user} is no super user'],
   mayNot: ['user {user} may not {actions} on {kind} "{name}"'],
+  textHidden: ['user {user} may not sub on topic "{name}": bodies that may be hidden are not searched for a text'],
   mayNotFrom: ['user {user} may not {actions} on {kind} "{name}" from {address}'],
   csrfMissing: ['the header x-csrf-token must hold the token of the session; GET /api/v1/session tells it'],
   otherOrigin: ['changes may not be asked for by pages of another origin'],

@@ -3,7 +3,14 @@
  * document. Durations end in `Ms` and are milliseconds, moments are milliseconds since 1970-01-01 UTC, sizes end in
  * `Bytes`. Fields a schema does not name are refused.
  */
-import { actions, userKinds, type MessageTypeName, type Permission } from '@cometmq/model';
+import {
+  actions,
+  bodyMaskLengthMax,
+  bodyMaskPattern,
+  userKinds,
+  type MessageTypeName,
+  type Permission,
+} from '@cometmq/model';
 import { errorCodes } from '@cometmq/shared';
 import { protections } from '../reports/set-report.js';
 import { brokerSetStages, groupNameLengthMax, topicNameLengthMax } from '@cometmq/model';
@@ -89,6 +96,14 @@ const topicSettings = {
     maximum: 30 * 24 * hour,
     description:
       'Of a LITE topic: a lite topic that nothing is sent to for so long is removed; at least 15 minutes. 0, or absent: never.',
+  },
+  bodyMask: {
+    type: 'string',
+    maxLength: bodyMaskLengthMax,
+    pattern: bodyMaskPattern,
+    description:
+      'What of the bodies is shown only to who may `sub` the topic: `*` for all of it, or fields of a JSON body, as ' +
+      '`card.number,customer.*`; what is no JSON is then hidden as a whole. Empty, or absent: nothing is hidden.',
   },
 } as const;
 
@@ -185,7 +200,7 @@ const topicFields = {
   createdMs: whole,
 } as const;
 const topicRequired = Object.keys(topicFields).filter(
-  (name) => !name.startsWith('retention') && name !== 'liteExpirationMs',
+  (name) => !name.startsWith('retention') && name !== 'liteExpirationMs' && name !== 'bodyMask',
 );
 
 const groupFields = {
@@ -419,7 +434,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       time: described(text, 'ISO 8601.'),
       requestId: text,
       user: described(text, 'Absent: nobody who is known.'),
-      how: { type: 'string', enum: ['token', 'session', 'signature', 'kubernetes', 'none'] },
+      how: { type: 'string', enum: ['token', 'session', 'signature', 'oidc', 'kubernetes', 'none'] },
       from: described(text, 'The address.'),
       operation: described(text, 'Of the REST API by its operationId, of clients by the method’s name.'),
       target: described(anything, 'What the path names.'),
@@ -429,6 +444,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       after: described(anything, 'What was answered, without secrets.'),
       status: whole,
       given: described(whole, 'Messages that were shown or exported.'),
+      masked: described(whole, 'Of them, with a body that was hidden from who asked, or a part of it.'),
       decision: { type: 'string', enum: ['done', 'failed', 'refused'] },
       reason: described(text, 'Why it was refused, or ended before its end.'),
       unrecorded: described(whole, 'Entries before this one that were too many to be recorded.'),

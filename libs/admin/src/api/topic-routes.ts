@@ -22,6 +22,7 @@ interface TopicSettingsBody {
   readonly retentionMs?: number;
   readonly retentionBytes?: number;
   readonly liteExpirationMs?: number;
+  readonly bodyMask?: string;
 }
 interface TopicDraftBody extends TopicSettingsBody {
   readonly name: string;

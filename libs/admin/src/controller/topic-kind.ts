@@ -20,7 +20,7 @@ type TopicSpec = TopicChange & { readonly type?: MessageTypeName };
 
 const settings = [
   ...['writeQueues', 'readQueues', 'permission'],
-  ...['retentionMs', 'retentionBytes', 'liteExpirationMs'],
+  ...['retentionMs', 'retentionBytes', 'liteExpirationMs', 'bodyMask'],
 ] as const;
 
 export class TopicKind implements Kind {

@@ -7,7 +7,13 @@ import type {
   MessageLife,
   MessagePlace,
 } from '@cometmq/client';
-import { deadLetterCauseName, messageTypeName, type DeadLetterCause, type LogPosition } from '@cometmq/model';
+import {
+  deadLetterCauseName,
+  messageTypeName,
+  wholeBody,
+  type DeadLetterCause,
+  type LogPosition,
+} from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 import type { Answers, Missing } from './ask-all.js';
@@ -144,12 +150,14 @@ export function messagePart(
   };
 }
 
-export function contentView(directory: Directory, brokerSet: string, content: MessageContent) {
+/** @param masked what is hidden of the body, as the mask says it; `*`: `body` is not looked at */
+export function contentView(directory: Directory, brokerSet: string, content: MessageContent, masked = '') {
   const { message, properties, body, cut, bodyBytes, encoding, bornHost, bornMs, traceContext } = content;
   return {
     ...messageView(directory, brokerSet, message),
     properties: Object.fromEntries(properties),
-    ...bodyView(body, cut),
+    ...(masked !== wholeBody && bodyView(body, cut)),
+    ...(masked !== '' && { masked }),
     cut,
     plainBytes: bodyBytes,
     encoding,

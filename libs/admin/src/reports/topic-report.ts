@@ -14,6 +14,7 @@ export interface TopicView {
   readonly retentionMs?: number;
   readonly retentionBytes?: number;
   readonly liteExpirationMs?: number;
+  readonly bodyMask?: string;
   readonly typeFixed: boolean;
   readonly layout: number;
   readonly inner: boolean;
@@ -44,6 +45,7 @@ export function topicView(topic: Topic): TopicView {
     ...(topic.retentionMs !== undefined && { retentionMs: topic.retentionMs }),
     ...(topic.retentionBytes !== undefined && { retentionBytes: topic.retentionBytes }),
     ...(topic.liteExpirationMs !== undefined && { liteExpirationMs: topic.liteExpirationMs }),
+    ...(topic.bodyMask !== undefined && { bodyMask: topic.bodyMask }),
     typeFixed: topic.typeFixed,
     layout: topic.layout,
     inner: isInnerTopic(topic.name),

@@ -1,4 +1,5 @@
 import {
+  bodyMask,
   defaultAttemptsMax,
   defaultRetryPolicy,
   groupId,
@@ -383,6 +384,7 @@ type QueueCounts = Pick<Topic, 'writeQueues' | 'readQueues'>;
 /** What a draft or a change makes of a topic. 0 takes a setting back. */
 function topicParts(change: Omit<TopicDraft, 'name'>, was: Partial<Topic> & QueueCounts): Partial<Topic> {
   const { writeQueues = was.writeQueues } = change;
+  if (change.bodyMask !== undefined) bodyMask(change.bodyMask);
   return {
     ...defined(change),
     writeQueues,
@@ -390,6 +392,7 @@ function topicParts(change: Omit<TopicDraft, 'name'>, was: Partial<Topic> & Queu
     retentionMs: (change.retentionMs ?? was.retentionMs) || undefined,
     retentionBytes: (change.retentionBytes ?? was.retentionBytes) || undefined,
     liteExpirationMs: (change.liteExpirationMs ?? was.liteExpirationMs) || undefined,
+    bodyMask: (change.bodyMask ?? was.bodyMask) || undefined,
   };
 }
 

@@ -63,6 +63,16 @@ export function nameServiceContract(name: string, open: (graceMs: number) => Pro
       expect([one.told.length, other.told.length]).toEqual([6, 7]);
     });
 
+    it('keeps what of a topic’s bodies is hidden, until that is taken back', async () => {
+      const made = await service.createTopic({ name: 'cards', bodyMask: 'card.number' });
+      expect(made.bodyMask).toBe('card.number');
+      expect((await service.updateTopic('cards', { writeQueues: 9 })).bodyMask).toBe('card.number');
+      await expect(service.updateTopic('cards', { bodyMask: 'card.' })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+      await expect(service.createTopic({ name: 'x', bodyMask: ',' })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+      expect((await service.updateTopic('cards', { bodyMask: '*' })).bodyMask).toBe('*');
+      expect((await service.updateTopic('cards', { bodyMask: '' })).bodyMask).toBeUndefined();
+    });
+
     it('makes a topic with the defaults, or with what is given', async () => {
       const plain = await service.createTopic({ name: 'orders' });
       const defaults = { type: MessageType.normal, writeQueues: 8, readQueues: 8, permission: 'readWrite', layout: 1 };

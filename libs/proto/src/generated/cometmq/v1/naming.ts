@@ -21,7 +21,11 @@ export interface Topic {
   layout: number;
   createdMs: number;
   /** Absent: idle lite topics stay. */
-  liteExpirationMs?: number | undefined;
+  liteExpirationMs?:
+    | number
+    | undefined;
+  /** Absent: bodies are shown to all who may look at messages. */
+  bodyMask?: string | undefined;
 }
 
 export interface RetryPolicy {
@@ -196,7 +200,11 @@ export interface TopicDraft {
   permission?: string | undefined;
   retentionMs?: number | undefined;
   retentionBytes?: number | undefined;
-  liteExpirationMs?: number | undefined;
+  liteExpirationMs?:
+    | number
+    | undefined;
+  /** Empty: takes it back. */
+  bodyMask?: string | undefined;
 }
 
 export interface GroupDraft {
@@ -300,6 +308,7 @@ function createBaseTopic(): Topic {
     layout: 0,
     createdMs: 0,
     liteExpirationMs: undefined,
+    bodyMask: undefined,
   };
 }
 
@@ -340,6 +349,9 @@ export const Topic: MessageFns<Topic> = {
     }
     if (message.liteExpirationMs !== undefined) {
       writer.uint32(96).uint64(message.liteExpirationMs);
+    }
+    if (message.bodyMask !== undefined) {
+      writer.uint32(106).string(message.bodyMask);
     }
     return writer;
   },
@@ -453,6 +465,14 @@ export const Topic: MessageFns<Topic> = {
             message.liteExpirationMs = longToNumber(reader.uint64());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.bodyMask = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -482,6 +502,7 @@ export const Topic: MessageFns<Topic> = {
     message.layout = object.layout ?? 0;
     message.createdMs = object.createdMs ?? 0;
     message.liteExpirationMs = object.liteExpirationMs ?? undefined;
+    message.bodyMask = object.bodyMask ?? undefined;
     return message;
   },
 };
@@ -2442,6 +2463,7 @@ function createBaseTopicDraft(): TopicDraft {
     retentionMs: undefined,
     retentionBytes: undefined,
     liteExpirationMs: undefined,
+    bodyMask: undefined,
   };
 }
 
@@ -2470,6 +2492,9 @@ export const TopicDraft: MessageFns<TopicDraft> = {
     }
     if (message.liteExpirationMs !== undefined) {
       writer.uint32(65).double(message.liteExpirationMs);
+    }
+    if (message.bodyMask !== undefined) {
+      writer.uint32(74).string(message.bodyMask);
     }
     return writer;
   },
@@ -2551,6 +2576,14 @@ export const TopicDraft: MessageFns<TopicDraft> = {
             message.liteExpirationMs = reader.double();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.bodyMask = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2576,6 +2609,7 @@ export const TopicDraft: MessageFns<TopicDraft> = {
     message.retentionMs = object.retentionMs ?? undefined;
     message.retentionBytes = object.retentionBytes ?? undefined;
     message.liteExpirationMs = object.liteExpirationMs ?? undefined;
+    message.bodyMask = object.bodyMask ?? undefined;
     return message;
   },
 };
