@@ -225,16 +225,8 @@ function parts<T>(open: (request: Uint8Array) => AsyncIterable<T>, encode: (part
 
 /** The wire's form of what was said last, for the next follower that is told the same. */
 class Frames {
-  private batch: LogBytes | undefined;
-  private batchFrame: MessageBytes | undefined;
   private beat: Heartbeat | undefined;
   private beatFrame: Uint8Array | undefined;
-
-  ofBatch(bytes: LogBytes): MessageBytes {
-    if (this.batch === bytes && this.batchFrame) return this.batchFrame;
-    this.batch = bytes;
-    return (this.batchFrame = encodeBatch(bytes));
-  }
 
   ofBeat(beat: Heartbeat): Uint8Array {
     if (this.beat === beat && this.beatFrame) return this.beatFrame;
@@ -264,7 +256,7 @@ class Outlet implements FollowerOutlet {
     this.write(encode({ $case: 'attached', value: attachedToWire(what) }));
   }
   batch(bytes: LogBytes): void {
-    this.write(this.frames.ofBatch(bytes));
+    this.write(encodeBatch(bytes), true);
   }
   heartbeat(beat: Heartbeat): void {
     this.write(this.frames.ofBeat(beat));
@@ -290,7 +282,7 @@ class Outlet implements FollowerOutlet {
     else this.out.end();
   }
 
-  private write(frame: MessageBytes): void {
-    if (!this.isOver && !this.out.write(frame)) this.blocked = true;
+  private write(frame: MessageBytes, borrowed = false): void {
+    if (!this.isOver && !this.out.write(frame, borrowed)) this.blocked = true;
   }
 }

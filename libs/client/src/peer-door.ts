@@ -46,7 +46,7 @@ export interface PeerDoor {
   readMessages(brokerSet: string, places: readonly MessagePlace[]): AsyncIterable<ReadMessage>;
 }
 
-/** Whole records of the log, in the pieces of memory that they lie in. They stay as they are for as long as anybody holds them. */
+/** Whole records of the log, in the pieces of memory that they lie in. They may change once the call that was given them returns. */
 export interface LogBytes {
   readonly from: LogPosition;
   readonly end: LogPosition;
@@ -56,8 +56,8 @@ export interface LogBytes {
 /** What a leader says to one follower. `attached` comes first and names the session that all else belongs to. */
 export interface FollowerOutlet {
   attached(what: Attached): void;
-  /** What is given to several followers one after the other, the very same object, costs the wire's form of it once. */
   batch(bytes: LogBytes): void;
+  /** What is given to several followers one after the other, the very same object, costs the wire's form of it once. */
   heartbeat(beat: Heartbeat): void;
   snapshotNeeded(oldest: LogPosition): void;
   handOver(): void;

@@ -41,7 +41,7 @@ export const replicationPaths = {
   status: `${service}/Status`,
 } as const;
 
-/** LeaderSays with a batch: its bytes are not copied, and the frame serves as many followers as there are. */
+/** LeaderSays with a batch: its bytes are not copied. */
 export function encodeBatch({ from, pieces }: LogBytes): Uint8Array[] {
   let length = 0;
   for (const piece of pieces) length += piece.byteLength;

@@ -75,8 +75,11 @@ export interface UnaryReply extends Failing {
 }
 
 export interface MessageSink extends Failing {
-  /** False: enough is waiting, stop until `onDrain`. The message given is taken all the same. */
-  write(message: MessageBytes): boolean;
+  /**
+   * False: enough is waiting, stop until `onDrain`. The message given is taken all the same. `borrowed`: its bytes may change
+   * once this call has returned, so they are copied within it, into memory that is used again.
+   */
+  write(message: MessageBytes, borrowed?: boolean): boolean;
   /** Runs `act` each time that writing may go on after a `false`. One listener; a later one replaces it. */
   onDrain(act: () => void): void;
   /**

@@ -14,7 +14,7 @@ import type { Folding } from './folding.js';
 import type { SegmentIndexes } from './index/segment-indexes.js';
 import type { Holds } from './holds.js';
 import type { CommitLog, Reloaded } from './log/commit-log.js';
-import type { Batch } from './log/gathering.js';
+import type { LogPieces } from './log/gathering.js';
 import type { DurableMark } from './log/recovery.js';
 
 export interface ReplicationEvents {
@@ -96,9 +96,13 @@ export class Replication {
     this.log.takesDrafts = false;
     this.log.failCommits(error);
   }
-  /** Called with each batch when it sets out for the disk: what goes to the others at the same time. Answers how to end it. */
-  onCut(listener: (batch: Batch) => void): () => void {
+  /** Called when a batch sets out for the disk, with where it ends: it goes to the others at the same time. Answers how to end it. */
+  onCut(listener: (end: LogPosition) => void): () => void {
     return this.log.onCut(listener);
+  }
+  /** The newest records, as far as they have set out for the disk and are in memory; see `Gathering.peekCut`. */
+  peekCut(from: LogPosition, bytesMax: number): LogPieces | undefined {
+    return this.log.peekCut(from, bytesMax);
   }
   /** Calls `act` once all below `end` is durable here; `failed` when that can't come any more. */
   whenDurable(end: LogPosition, act: () => void, failed?: (error: MqError) => void): void {

@@ -237,7 +237,7 @@ export class Leading implements LeadTerm {
   private count(): void {
     if (this.unwatch) return;
     const { replication } = this.parts.store;
-    this.unwatch = replication.onCut(({ end }) => {
+    this.unwatch = replication.onCut((end) => {
       this.step({ kind: 'appended', end, nowMs: this.nowMs });
       replication.whenDurable(
         end,

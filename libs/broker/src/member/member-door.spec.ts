@@ -20,7 +20,7 @@ class ScriptedTerm implements LeadTerm {
     ...{ appendEnd: at(100), durableEnd: at(100), oldest: at(0) },
     readBytes: async (from) => new Uint8Array(100 - from),
     onCut: () => () => undefined,
-    whenDurable: () => undefined,
+    peekCut: () => undefined,
   };
   beatSays: (beat: Heartbeat) => void = () => undefined;
   beats = 0;

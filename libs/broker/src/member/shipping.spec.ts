@@ -5,7 +5,9 @@ import { MqError, Prng, assert } from '@cometmq/shared';
 import { Shipping, type Shipment, type ShippedLog, type ShipTo } from './shipping.js';
 
 const at = (position: number): LogPosition => position as LogPosition;
-const limits = { windowBytes: 200, readBytes: 60, recentBytes: 150 };
+const limits = { windowBytes: 200, messageBytes: 60 };
+/** What the log keeps in memory, beside what is not durable. */
+const memoryBytes = 150;
 const recordBytes = 10;
 
 /** A log whose n-th byte is n, in records of ten bytes. */
@@ -16,23 +18,29 @@ class ScriptedLog implements ShippedLog {
   watchers = 0;
   reads = 0;
   failure: MqError | undefined;
-  private readonly listeners = new Set<(batch: never) => void>();
-  private waiters: { end: number; act: () => void }[] = [];
+  private readonly listeners = new Set<(end: LogPosition) => void>();
+  private readonly lent: Uint8Array[] = [];
   private pending: (() => void)[] = [];
 
-  onCut(listener: (batch: never) => void): () => void {
+  onCut(listener: (end: LogPosition) => void): () => void {
     this.listeners.add(listener);
     this.watchers += 1;
     return () => {
       if (this.listeners.delete(listener)) this.watchers -= 1;
     };
   }
-  whenDurable(end: LogPosition, act: () => void): void {
-    if (end <= this.durableEnd) act();
-    else this.waiters.push({ end, act });
+  peekCut(from: LogPosition, bytesMax: number): LogBytes | undefined {
+    const inMemory = Math.min(this.durableEnd, Math.max(0, this.appendEnd - memoryBytes));
+    if (from < inMemory || from === this.appendEnd) return undefined;
+    const end = at(Math.min(this.appendEnd, from + Math.max(recordBytes, bytesMax)));
+    const half = from + Math.floor((end - from) / recordBytes / 2) * recordBytes;
+    const pieces = [bytesOf(from, half), bytesOf(half, end)];
+    this.lent.push(...pieces);
+    return { from, end, pieces };
   }
-  get waiting(): number {
-    return this.waiters.length;
+  /** The turn of the event loop is over. */
+  takeBack(): void {
+    for (const piece of this.lent.splice(0)) piece.fill(255);
   }
   readBytes(from: LogPosition, bytesMax: number): Promise<Uint8Array | undefined> {
     this.reads += 1;
@@ -46,21 +54,15 @@ class ScriptedLog implements ShippedLog {
   }
 
   /** A batch sets out for the disk. */
-  cut(records: number): LogBytes {
+  cut(records: number): void {
     const from = this.appendEnd;
-    const end = at(from + records * recordBytes);
-    const half = from + Math.floor(records / 2) * recordBytes;
-    const batch = { from, end, pieces: [bytesOf(from, half), bytesOf(half, end)] };
-    this.appendEnd = end;
-    for (const listener of this.listeners) listener(batch as never);
-    return batch;
+    this.appendEnd = at(from + records * recordBytes);
+    for (const listener of this.listeners) listener(this.appendEnd);
+    this.takeBack();
   }
 
   sync(): void {
     this.durableEnd = this.appendEnd;
-    const due = this.waiters.filter(({ end }) => end <= this.durableEnd);
-    this.waiters = this.waiters.filter(({ end }) => end > this.durableEnd);
-    for (const { act } of due) act();
   }
 
   async finishReads(): Promise<void> {
@@ -127,16 +129,27 @@ describe('Shipping', () => {
     expect(log.watchers).toBe(0);
   });
 
-  it('hands the very same batch to all who have what is before it, as it sets out for the disk', () => {
+  it('hands each batch to all who have what is before it, as it sets out for the disk', () => {
     const log = new ScriptedLog();
     const shipping = new Shipping(log, limits);
     const followers = [begun(shipping, 0), begun(shipping, 0)];
-    const batches = [log.cut(3), log.cut(1)];
-    for (const { batches: got } of followers) expect(got.map((each, i) => each === batches[i])).toEqual([true, true]);
-    expect(log.reads).toBe(0);
+    log.cut(3);
+    log.cut(1);
+    for (const { batches } of followers) expect(batches.map(({ end }) => end)).toEqual([30, 40]);
+    expect(log).toMatchObject({ durableEnd: 0, reads: 0 });
   });
 
-  it('watches nothing while nobody follows, and waits once for however many come and go', () => {
+  it('sends what has gathered while there was no room in few messages', () => {
+    const log = new ScriptedLog();
+    const follower = begun(new Shipping(log, limits), 0);
+    follower.hasRoom = false;
+    for (let i = 0; i < 12; i += 1) log.cut(1);
+    follower.hasRoom = true;
+    follower.shipment.drained();
+    expect(follower.batches.map(({ end }) => end)).toEqual([60, 120]);
+  });
+
+  it('watches nothing while nobody follows, however many come and go', () => {
     const log = new ScriptedLog();
     const shipping = new Shipping(log, limits); // For somebody who comes.
     for (let i = 0; i < 50; i += 1) {
@@ -148,18 +161,6 @@ describe('Shipping', () => {
       other.shipment.end();
       expect(log.watchers).toBe(0);
     }
-    expect(log.waiting).toBeLessThanOrEqual(1);
-  });
-
-  it('finds what was on its way to the disk when it began', async () => {
-    const log = new ScriptedLog();
-    log.cut(2);
-    const follower = begun(new Shipping(log, limits), 0);
-    log.cut(1);
-    expect(follower.got).toBe(0);
-    log.sync();
-    await log.finishReads();
-    expect(follower.got).toBe(30);
   });
 
   it('sends no more than the window to who does not acknowledge, and keeps little for it', async () => {
@@ -170,7 +171,7 @@ describe('Shipping', () => {
       log.cut(3);
       log.sync();
     }
-    expect(follower.got).toBe(210); // One batch over it, as it may be larger than the window.
+    expect(follower.got).toBe(210); // One message over it, as it may be larger than the window.
     follower.ack();
     for (let i = 0; i < 100 && follower.got < log.appendEnd; i += 1) {
       await log.finishReads();
@@ -194,7 +195,7 @@ describe('Shipping', () => {
 
   it('says that a snapshot is needed where the log is gone, and that it is damaged', async () => {
     const log = new ScriptedLog();
-    log.cut(9);
+    log.cut(30);
     log.sync();
     log.oldest = at(50);
     const shipping = new Shipping(log, limits);

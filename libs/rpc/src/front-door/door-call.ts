@@ -49,7 +49,7 @@ export interface CallHost {
   /** Headers if they are still due, the message, status OK. */
   reply(call: DoorCall, message: MessageBytes): void;
   /** False: enough is waiting. */
-  write(call: DoorCall, message: MessageBytes): boolean;
+  write(call: DoorCall, message: MessageBytes, borrowed?: boolean): boolean;
   /** Trailers, after all that waits. */
   finish(call: DoorCall, status: GrpcStatusCode, message: string, code?: ErrorCode): void;
   /** There is room for a large message: so many bytes of it may be sent. */
@@ -208,9 +208,9 @@ export class DoorCall
     if (this.reservedBytes > 0 || this.roomAsk !== undefined) this.unreserve();
   }
 
-  write(message: MessageBytes): boolean {
+  write(message: MessageBytes, borrowed = false): boolean {
     if (this.done) return false;
-    const flowing = this.host.write(this, message);
+    const flowing = this.host.write(this, message, borrowed);
     if (this.reservedBytes > 0) this.written(message);
     return flowing;
   }

@@ -651,10 +651,10 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     this.finishCall(call, grpcStatus.OK, '', undefined);
   }
 
-  write(call: DoorCall, message: MessageBytes): boolean {
+  write(call: DoorCall, message: MessageBytes, borrowed = false): boolean {
     if (this.calls.get(call.streamId) !== call || this.closed) return false;
     if (!call.headersSent) this.putOpening(call);
-    this.sending.send(call, message);
+    this.sending.send(call, message, borrowed);
     if (call.queuedBytes === 0) return true;
     const much =
       call.queuedBytes >= callQueueBytes || this.sending.queuedBytes >= this.limits.connectionQueuedBytesMax / 4;

@@ -57,7 +57,8 @@ export class SendScheduler<Call extends SendingCall> {
     private readonly counters: { queuedBytes: number },
   ) {}
 
-  send(call: Call, message: MessageBytes): void {
+  /** @param borrowed the message's bytes may change once this has returned */
+  send(call: Call, message: MessageBytes, borrowed = false): void {
     let length = 0;
     if (message instanceof Uint8Array) length = message.length;
     else for (const chunk of message) length += chunk.length;
@@ -73,18 +74,18 @@ export class SendScheduler<Call extends SendingCall> {
       call.sendWindow -= flowBytes;
       this.dataFrames += 1;
       this.writer.messageHead(call.streamId, length);
-      if (message instanceof Uint8Array) this.out.append(message, 0, length);
-      else for (const chunk of message) this.out.append(chunk, 0, chunk.length);
+      if (message instanceof Uint8Array) this.put(message, borrowed);
+      else for (const chunk of message) this.put(chunk, borrowed);
       return;
     }
     const prefix = Buffer.allocUnsafe(messagePrefixBytes);
     writeMessagePrefix(prefix, 0, length);
     call.queue.push(prefix);
     const stays = call.queuedBytes > 0 || flowBytes > this.window || flowBytes > call.sendWindow;
-    if (message instanceof Uint8Array) {
-      if (length > 0) call.queue.push(stays ? unpinned(message) : message);
-    } else {
-      for (const chunk of message) if (chunk.length > 0) call.queue.push(stays ? unpinned(chunk) : chunk);
+    for (const chunk of message instanceof Uint8Array ? [message] : message) {
+      if (chunk.length === 0) continue;
+      if (borrowed) call.queue.push(new Uint8Array(chunk));
+      else call.queue.push(stays ? unpinned(chunk) : chunk);
     }
     if (call.queuedBytes === 0) call.movedMs = this.host.nowMs;
     this.addQueued(call, flowBytes);
@@ -92,6 +93,11 @@ export class SendScheduler<Call extends SendingCall> {
       this.pump(call);
       this.wait(call);
     }
+  }
+
+  private put(chunk: Uint8Array, borrowed: boolean): void {
+    if (borrowed) this.out.copy(chunk);
+    else this.out.append(chunk, 0, chunk.length);
   }
 
   /** Bytes that are no message, for what is not gRPC. */

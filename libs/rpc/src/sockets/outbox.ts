@@ -2,7 +2,8 @@
  * What a connection is about to send. All frames of one turn of the event loop become one write to the socket, and
  * while a write is under way the next one gathers.
  *
- *   small things are copied into the open block; large ones are referred to, between the parts of blocks around them
+ *   small things are copied into the open block; large ones are referred to, between the parts of blocks around them,
+ *   unless they are only lent for the moment
  *
  * The limit of 4 KiB between the two: copying 1 KiB costs less than one more entry of a `writev`.
  */
@@ -92,6 +93,17 @@ export class Outbox implements FrameOut {
       this.parts.push(length === bytes.length ? bytes : bytes.subarray(from, to));
       if (this.gatheredBytes === 0 && !this.busy) this.owner.flushDue();
       this.gatheredBytes += length;
+    }
+  }
+
+  /** All of `bytes`, which may be changed as soon as this returns: blocks are used again, and cost no garbage. */
+  copy(bytes: Uint8Array): void {
+    for (let from = 0; from < bytes.length;) {
+      const block = this.reserve(1);
+      const count = Math.min(bytes.length - from, block.length - this.at);
+      block.set(count === bytes.length ? bytes : bytes.subarray(from, from + count), this.at);
+      this.advance(this.at + count);
+      from += count;
     }
   }
 

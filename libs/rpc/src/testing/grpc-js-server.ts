@@ -288,9 +288,10 @@ class JsStreamCall extends JsCall implements MessageSink {
     return !this.done;
   }
 
-  write(message: MessageBytes): boolean {
+  write(message: MessageBytes, borrowed = false): boolean {
     if (this.done) return false;
-    return this.stream.write(wholeMessage(message));
+    const whole = wholeMessage(message);
+    return this.stream.write(borrowed ? Buffer.from(whole) : whole);
   }
 
   onDrain(act: () => void): void {

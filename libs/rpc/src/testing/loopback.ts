@@ -172,8 +172,8 @@ class FarEnd implements CallContext, UnaryReply, MessageSink {
     this.end();
   }
 
-  write(message: MessageBytes): boolean {
-    if (this.open) this.out.push(whole(message));
+  write(message: MessageBytes, borrowed = false): boolean {
+    if (this.open) this.out.push(borrowed ? Buffer.from(whole(message)) : whole(message));
     return this.open;
   }
 

@@ -24,7 +24,7 @@ import type { Disk } from '../disk/disk.js';
 import type { PreparedCompaction } from './compaction.js';
 import type { EpochTable } from './epoch-table.js';
 import type { LogRange } from './gaps.js';
-import type { Batch } from './gathering.js';
+import type { LogPieces } from './gathering.js';
 import { LogIntake } from './log-intake.js';
 import type { LogLimits } from './log-limits.js';
 import { LogOpening } from './log-opening.js';
@@ -136,9 +136,13 @@ export class CommitLog {
   onCommitted(listener: (from: LogPosition, end: LogPosition) => void): void {
     this.ends.onCommitted(listener);
   }
-  /** Called with each batch when it sets out for the disk: what goes to other members at the same time. Answers how to end it. */
-  onCut(listener: (batch: Batch) => void): () => void {
+  /** Called when a batch sets out for the disk, with where it ends: it may go to other members at the same time. Answers how to end it. */
+  onCut(listener: (end: LogPosition) => void): () => void {
     return this.parts.writer.onCut(listener);
+  }
+  /** See `Gathering.peekCut`. */
+  peekCut(from: LogPosition, bytesMax: number): LogPieces | undefined {
+    return this.parts.gathering.peekCut(from, bytesMax);
   }
   /** `act` is called right before each batch is cut; it may append. Answers how to end it. */
   beforeBatch(act: () => void): () => void {

@@ -49,8 +49,10 @@ describe('a copy of a log', () => {
     const limits = { segmentBytes: smallLimits.segmentBytes + 4096 };
     let copy = (await openLog(disk, undefined, limits)).log;
     let listens = true;
-    log.onCut(({ from, pieces }) => {
-      if (listens && from === copy.appendEnd) for (const piece of pieces) copy.appendBytes(piece);
+    log.onCut(() => {
+      if (!listens) return;
+      const cut = log.peekCut(copy.appendEnd, 1 + chance.below(9000));
+      for (const piece of cut?.pieces ?? []) copy.appendBytes(piece);
     });
     const sent: Told[] = [];
     for (let round = 0; round < 30; round += 1) {
@@ -102,6 +104,42 @@ describe('a copy of a log', () => {
     for (const end of [10, second - 1, second + 1, bytes.length - 1]) await refused(bytes.subarray(0, end));
     await refused(bytes.subarray(second));
     await refused(bytes, 3);
+  });
+
+  it('gives what is in memory and has set out for the disk, whole records, one at the least', async () => {
+    const { log } = await openLog(new MemoryDisk());
+    const ends = new Set<number>();
+    for (let n = 0; n < 40; n += 1) {
+      const { position, size } = await durably(log, numbered(n, 300));
+      ends.add(position + size);
+    }
+    const bytes = await bytesOf(log);
+    const end = log.durableEnd;
+    for (const bytesMax of [1, 700, 5_000, 1e9]) {
+      for (let from = logPosition(0); from < end;) {
+        const cut = log.peekCut(from, bytesMax)!;
+        expect(Buffer.concat(cut.pieces).equals(bytes.subarray(from, cut.end))).toBe(true);
+        expect(ends).toContain(cut.end);
+        expect(cut.end - from <= bytesMax || log.peekCut(from, cut.end - from - 1)!.end === cut.end).toBe(true);
+        from = cut.end;
+      }
+    }
+    expect(log.peekCut(end, 1e9)).toBeUndefined();
+    expect(log.peekCut(logPosition(5), 1e9)).toBeUndefined(); // No record begins there.
+    log.append(numbered(40, 300));
+    expect(log.peekCut(end, 1e9)).toBeUndefined(); // Its checksum is not set yet.
+  });
+
+  // Goal: shipping makes no garbage. Method: the memory that is looked at while far more goes by than is kept.
+  it('uses memory again that was only looked at', async () => {
+    const { log } = await openLog(new MemoryDisk());
+    const memory = new Set<ArrayBufferLike>();
+    for (let n = 0; n < 600; n += 1) {
+      const { position } = await durably(log, numbered(n, 1_000));
+      for (const { buffer } of log.peekCut(position, 1e9)!.pieces) memory.add(buffer);
+    }
+    expect(log.durableEnd).toBeGreaterThan(30 * smallLimits.tailCacheBytes);
+    expect(memory.size * (smallLimits.tailCacheBytes / 4)).toBeLessThan(3 * smallLimits.tailCacheBytes);
   });
 
   it('reads whole records of one segment at a time, one at the least, and none at the end', async () => {

@@ -9,15 +9,16 @@ import { logPosition } from '@cometmq/model';
 import type { Epoch, LogPosition } from '@cometmq/model';
 import { assert } from '@cometmq/shared';
 
+import { recordBytesCeiling } from './log-limits.js';
 import type { LogLimits } from './log-limits.js';
 import type { RecordBlock, RecordDraft } from './record.js';
-import type { TailCache } from './tail-cache.js';
+import type { Chunk, TailCache } from './tail-cache.js';
 
 /** Records that go to the disk in one write, to one segment. */
 export interface Batch {
   readonly from: LogPosition;
   readonly end: LogPosition;
-  /** Its bytes. They stay as they are for as long as anybody holds them. */
+  /** Its bytes. They stay as they are until it is durable. */
   readonly pieces: readonly Uint8Array[];
   /** The batch is the first of a segment that is yet to begin. */
   readonly newSegment: boolean;
@@ -25,11 +26,16 @@ export interface Batch {
   readonly lastTimestampMs: number;
 }
 
+/** Whole records of the log in the pieces of memory that they lie in. */
+export interface LogPieces {
+  readonly from: LogPosition;
+  readonly end: LogPosition;
+  readonly pieces: readonly Uint8Array[];
+}
+
 export class Gathering {
   /** What the checksums of this log begin from. */
   salt = 0;
-  /** Batches are looked at by others than the disk: their bytes must stay. */
-  lends = false;
   private appended = 0;
   private cut = 0;
   /** The first position of the segment that the next record goes to. */
@@ -97,7 +103,6 @@ export class Gathering {
     while (position < stop) {
       const chunk = this.cache.find(position);
       assert(chunk !== undefined, 'what waits for the disk is in memory');
-      if (this.lends) chunk.lent = true;
       const { block } = chunk;
       const pieceAt = position - chunk.first;
       let at = pieceAt;
@@ -122,6 +127,28 @@ export class Gathering {
     };
   }
 
+  /**
+   * Whole records from `from` on which have set out for the disk, `bytesMax` at the most but one at the least, for who is done
+   * with them in this turn of the event loop. Undefined: there are none, or memory does not hold them any more.
+   */
+  peekCut(from: LogPosition, bytesMax: number): LogPieces | undefined {
+    const pieces: Uint8Array[] = [];
+    let position: number = from;
+    while (position < this.cut) {
+      const chunk = this.cache.find(position);
+      const at = chunk ? position - chunk.first : 0;
+      if (!chunk?.block.hasHeader(at, position, recordBytesCeiling)) break;
+      const end = Math.min(chunk.end, this.cut);
+      const stop = end - from <= bytesMax ? end : recordsEnd(chunk, position, from + bytesMax);
+      if (stop === position && pieces.length > 0) break;
+      const to = stop === position ? position + chunk.block.sizeAt(at) : stop;
+      pieces.push(chunk.block.bytes.subarray(at, to - chunk.first));
+      position = to;
+      if (stop < end) break;
+    }
+    return pieces.length > 0 ? { from, end: logPosition(position), pieces } : undefined;
+  }
+
   private place(position: number, size: number) {
     const isFirst = position === this.segmentFirst; // A record larger than a segment has one of its own.
     if (!isFirst && position + size - this.segmentFirst > this.limits.segmentBytes) {
@@ -131,4 +158,11 @@ export class Gathering {
     this.appended = position + size;
     return this.cache.place(position, size);
   }
+}
+
+/** Behind the last of the records from `from` on that end at or before `limit`. */
+function recordsEnd({ block, first }: Chunk, from: number, limit: number): number {
+  let end = from;
+  for (let next = end; next <= limit; next += block.sizeAt(next - first)) end = next;
+  return end;
 }

@@ -5,6 +5,7 @@
  * full disk is no failure: the write is tried again, and only records marked `reserved` are still taken.
  */
 import { logPosition } from '@cometmq/model';
+import type { LogPosition } from '@cometmq/model';
 import { MqError, assert, sleep, throwAssertion } from '@cometmq/shared';
 import type { Clock } from '@cometmq/shared';
 
@@ -31,7 +32,7 @@ export interface WriterEvents {
 
 export class LogWriter {
   private readonly hooks: (() => void)[] = [];
-  private readonly cutListeners: ((batch: Batch) => void)[] = [];
+  private readonly cutListeners: ((end: LogPosition) => void)[] = [];
   /** The process stops: what finds no room is given up. */
   private ending = false;
   /** While it is under way nothing is cut. */
@@ -56,13 +57,8 @@ export class LogWriter {
     return addTo(this.hooks, act);
   }
 
-  onCut(listener: (batch: Batch) => void): () => void {
-    const end = addTo(this.cutListeners, listener);
-    this.gathering.lends = true;
-    return () => {
-      end();
-      this.gathering.lends = this.cutListeners.length > 0;
-    };
+  onCut(listener: (end: LogPosition) => void): () => void {
+    return addTo(this.cutListeners, listener);
   }
 
   /** From now on what has gathered is written. */
@@ -180,7 +176,7 @@ export class LogWriter {
     for (const act of this.hooks) act();
     if (this.ends.failure) return undefined;
     const batch = this.gathering.cutBatch(this.ends.committed);
-    if (batch) for (const listener of this.cutListeners) listener(batch);
+    if (batch) for (const listener of this.cutListeners) listener(batch.end);
     return batch;
   }
 
