@@ -30,6 +30,8 @@ import type { LogRecord } from '@cometmq/store';
 import { decodeMoves } from '@cometmq/timers';
 import { decodeAudit, decodeChecked, decodeParked } from '@cometmq/transactions';
 
+import { DecisionBounds } from './decision-bounds.js';
+
 export const Subject = {
   /** Leases of a client: the queue is the group's number, the offset the hash of the client's id. */
   client: 0xffff_ffff,
@@ -65,6 +67,7 @@ export class DecisionEntries {
   constructor(
     readonly from: LogPosition,
     words: Uint32Array = new Uint32Array(0),
+    readonly bounds = new DecisionBounds(),
   ) {
     this.words = words;
     this.count = words.length / entryWords;
@@ -159,6 +162,7 @@ export class DecisionEntries {
     after: number,
     each: (position: LogPosition, size: number) => void,
   ): void {
+    if (!this.bounds.mayHold(topic, queue, offset, last)) return;
     const { words, from } = this;
     for (let at = 0, end = this.count * entryWords; at < end; at += entryWords) {
       if (words[at] !== topic || words[at + 1] !== queue) continue;
@@ -170,7 +174,31 @@ export class DecisionEntries {
     }
   }
 
+  /** Those from entry `begin` on, of the stretch that begins at `from`. */
+  since(begin: number, from: LogPosition): DecisionEntries {
+    const some = new DecisionEntries(from);
+    this.copyTo(some, begin);
+    return some;
+  }
+
+  /** Takes over what follows in the log. */
+  append(others: DecisionEntries): void {
+    others.copyTo(this, 0);
+  }
+
+  private copyTo(others: DecisionEntries, begin: number): void {
+    const { words } = this;
+    for (let at = begin * entryWords, end = this.count * entryWords; at < end; at += entryWords) {
+      const first = (words[at + 2] as number) + (words[at + 3] as number) * two32;
+      const span = words[at + 4] as number;
+      const last = span === two32 - 1 ? everything : first + span;
+      const place = this.from + (words[at + 5] as number) - others.from;
+      others.add(words[at] as number, words[at + 1] as number, first, last, place, words[at + 6] as number);
+    }
+  }
+
   private add(topic: number, queue: number, first: number, last: number, place: number, size: number): void {
+    this.bounds.note(topic, queue, first, last);
     let at = this.count * entryWords;
     if (at + entryWords > this.words.length) {
       const grown = new Uint32Array(Math.max(512 * entryWords, this.words.length * 2));

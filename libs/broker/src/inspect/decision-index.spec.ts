@@ -2,11 +2,11 @@
 // read while the fold notes them. Method: a log by chance whose fold runs ahead of the commit or behind it and is thrown away
 // now and then, few notes at a time, small pieces; the index is asked for every record, and counts what it reads.
 import { encodeGroupDeleted } from '@cometmq/consumption';
-import { RecordKind, type GroupId, type LogPosition } from '@cometmq/model';
+import { encodeDropped, RecordKind, type GroupId, type LogPosition, type TopicId } from '@cometmq/model';
 import { Pacing, Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
-import { RecordNotes, replaceFile, type Damage, type LogRecord } from '@cometmq/store';
-import { MemoryDisk } from '@cometmq/store/testing';
+import { RecordNotes, replaceFile, type Damage, type Disk, type LogRecord } from '@cometmq/store';
+import { faultyDisk, MemoryDisk } from '@cometmq/store/testing';
 import { silentLogger } from '@cometmq/telemetry';
 
 import { Subject } from './decision-entries.js';
@@ -87,7 +87,7 @@ class FakeLog {
   readonly readRecords = () => Promise.reject(new Error('nobody reads so'));
 }
 
-async function indexOf(log: FakeLog, disk = new MemoryDisk()): Promise<DecisionIndex> {
+async function indexOf(log: FakeLog, disk: Disk = new MemoryDisk()): Promise<DecisionIndex> {
   const clock = new ManualClock();
   const index = new DecisionIndex(log, disk, 'data', { clock, pacing: new Pacing(clock) }, silentLogger, 400_000);
   await index.start();
@@ -130,7 +130,7 @@ it.each(seeds(20))('knows each record that decides, once (seed %i)', async (seed
     step();
     await follow(index, step);
     if (chance.chance(0.1)) {
-      await index.stop();
+      if (chance.chance(0.5)) await index.stop(); // Else it is killed.
       log.foldAnew(chance.below(log.all.length + 1));
       index = await indexOf(log, disk);
     }
@@ -172,9 +172,15 @@ it('leaves no file behind that is no part of it', async () => {
   }
   await first.stop();
   const before = await disk.list('data/decisions');
-  expect(before).toHaveLength(2);
+  expect(before).toEqual(['0-400000', '400000-800000', '800000-900000.part', '900000-1000000.part']);
   const [piece] = before.map((name) => name.split('-').map(Number)) as [[number, number]];
-  const useless = [`0-${piece[1] - 5_000}`, `${log.end + 500_000}-${log.end + 900_000}`, `0-${log.end + 1}`];
+  const useless = [
+    `0-${piece[1] - 5_000}`,
+    '700000-800000.part',
+    '850000-950000.part',
+    `${log.end + 500_000}-${log.end + 900_000}`,
+    `0-${log.end + 1}`,
+  ];
   for (const name of useless) await replaceFile(disk, `data/decisions/${name}`, [Buffer.alloc(16)]);
   const second = await indexOf(log, disk);
   await second.follow();
@@ -185,6 +191,81 @@ it('leaves no file behind that is no part of it', async () => {
   await third.follow();
   expect(await disk.list('data/decisions')).toEqual(before.slice(1));
   await third.stop();
+});
+
+// Goal: the first question after a start waits for little, however long the log is. Method: a log of many pieces, whose
+// process ends in one way or another; the next one's reads are counted.
+describe('a process that begins', () => {
+  const messages = 4_000;
+  const filled = async (): Promise<{ log: FakeLog; disk: MemoryDisk; index: DecisionIndex }> => {
+    const log = new FakeLog(1_024);
+    const disk = new MemoryDisk();
+    const index = await indexOf(log, disk);
+    for (let i = 1; i <= messages; i += 1) {
+      const position = log.end;
+      log.append(RecordKind.pending, new Uint8Array(), 1_000);
+      const dropped = { position, size: 1_000, topicId: 1 as TopicId, dueMs: 0 };
+      log.append(RecordKind.dropped, encodeDropped([dropped]), 40);
+      log.fold(2);
+      log.commitEnd = log.end;
+      if (i % 20 === 0) await index.follow();
+    }
+    return { log, disk, index };
+  };
+  const droppedOf = async (index: DecisionIndex, message: number): Promise<number[]> => {
+    const found: number[] = [];
+    const offset = (message - 1) * 1_040;
+    await index.find({ topic: Subject.pending, queue: 0, offset, after: offset }, (position) => found.push(position));
+    return found.map((position) => (position - 1_000) / 1_040 + 1);
+  };
+
+  it.each([
+    ['was stopped', true, 0],
+    ['was killed', false, 400_000 / 8 + 20 * 1_040],
+  ])('reads hardly any of the log where the one before %s', async (_, isStopped, logBytesMax) => {
+    const { log, disk, index } = await filled();
+    if (isStopped) await index.stop();
+    log.foldAnew(0); // It folds from further back than what is indexed, and has not begun to.
+    log.bytesRead = 0;
+    const next = await indexOf(log, disk);
+    log.notes.clear();
+    await next.follow();
+    expect(next.indexedTo).toBe(log.end);
+    expect(log.bytesRead).toBeLessThanOrEqual(logBytesMax);
+    const some = [1, 2_000, messages - 1, messages];
+    expect(await Promise.all(some.map((message) => droppedOf(next, message)))).toEqual(some.map((one) => [one]));
+  });
+
+  it('reads of a piece that is about something else only what says so', async () => {
+    const { log, disk, index } = await filled();
+    await index.stop();
+    const pieces = (await disk.list('data/decisions')).filter((name) => !name.endsWith('.part'));
+    expect(pieces).toHaveLength(10);
+    const wholes: string[] = [];
+    const counted = faultyDisk(disk, (operation, path) => {
+      if (operation === 'size') wholes.push(path);
+      return undefined;
+    });
+    const next = await indexOf(log, counted);
+    wholes.length = 0; // Its own parts are taken up.
+    expect(await droppedOf(next, messages / 2)).toEqual([messages / 2]);
+    expect(wholes).toHaveLength(1);
+    await droppedOf(next, messages / 2);
+    expect(wholes).toHaveLength(1); // And that one is kept.
+  });
+
+  it('makes again what is damaged', async () => {
+    const { log, disk, index } = await filled();
+    await index.stop();
+    for (const name of await disk.list('data/decisions')) {
+      const file = await disk.open(`data/decisions/${name}`);
+      await file.write([Buffer.from('damaged')], (await file.size()) - 7);
+      await file.close();
+    }
+    const next = await indexOf(log, disk);
+    await next.follow();
+    for (let one = 1; one <= messages; one += 97) expect(await droppedOf(next, one)).toEqual([one]);
+  });
 });
 
 // Goal: what can't be read costs its own decisions, for as long as it can't be read.

@@ -6,39 +6,25 @@
  *
  *   log   | ……… piece ……… | ……… piece ……… | …… growing …… | not followed yet |
  *
- * A piece covers a stretch of the log and lies in a file of its own, `decisions/<from>-<to>`; the last one grows in memory
- * until it is large enough. All of it can be deleted: it is made of the log again. A piece goes with the log it covers.
+ * A piece covers a stretch of the log and lies in a file of its own (decision-files.ts); the last one grows in memory until
+ * it is large enough. Parts of it are written as it grows, so that a process that begins has little to read of the log.
+ * All of it can be deleted: it is made of the log again. A piece goes with the log it covers.
  * What of the log can't be read is passed over. Until it is given up it may come back: then the index goes back too, and the
- * next process makes such a piece and those behind it again, which is why its file is named `<from>-<to>.lacks`.
- *
- *   file | magic u32 | crc32 of the rest u32 | entries: see decision-entries.ts |
+ * next process makes such a piece and those behind it again, which is why its file has a name of its own.
  */
-import { crc32 } from 'node:zlib';
 import type { LogPosition } from '@cometmq/model';
-import { AgainAndAgain, failureFacts, type Clock, type Component, type Pace, type Pacing } from '@cometmq/shared';
-import { KiB, MiB } from '@cometmq/model';
-import { joinPath, readWhole, replaceFile, type Disk, type RecordNotes, type StorePorts } from '@cometmq/store';
+import { AgainAndAgain, failureFacts, type Clock, type Component, type Pacing } from '@cometmq/shared';
+import { MiB } from '@cometmq/model';
+import { joinPath, type Disk, type RecordNotes, type StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
-import { decisiveKinds, DecisionEntries, entryWords } from './decision-entries.js';
+import { decisiveKinds, DecisionEntries } from './decision-entries.js';
+import { DecisionFiles, type Piece, type Stretch } from './decision-files.js';
 
 type Log = Pick<StorePorts, 'records' | 'commitEnd' | 'firstPosition' | 'noteKinds'> & {
   readonly damage: Pick<StorePorts['damage'], 'all' | 'isGivenUp'>;
 };
 
-interface Stretch {
-  readonly from: LogPosition;
-  readonly to: LogPosition;
-}
-interface Piece extends Stretch {
-  /** Something of it could not be read. */
-  readonly lacks: boolean;
-}
-
-const magic = 0x31_49_44_43;
-const headBytes = 8;
-/** Of a file, checked at once. */
-const checkedBytes = 256 * KiB;
 /** Log read before others have their turn. */
 const stepBytes = 1 * MiB;
 /** Stretches of noted records that are read before. */
@@ -46,14 +32,19 @@ const stepStretches = 64;
 /** Or after so many entries: 7 MiB. */
 const pieceEntries = 256 * 1024;
 const followMs = 2_000;
-const lacksEnding = '.lacks';
-/** Pieces kept in memory for the next question. */
-const keptMax = 4;
+/** Parts of a piece that are written before the whole. */
+const partsOfPiece = 8;
 
 export class DecisionIndex implements Component {
   readonly name = 'decision index';
-  private readonly folder: string;
+  private readonly failed = (caught: unknown): void =>
+    this.logger.warn(failureFacts(caught), 'decisions could not be indexed yet');
+  private readonly files: DecisionFiles;
   private pieces: Piece[] = [];
+  /** Files of what grows, one behind the other. */
+  private parts: Piece[] = [];
+  /** So many entries of what grows are in them. */
+  private inParts = 0;
   /** Files that were found and are of no use. */
   private useless: Piece[] = [];
   /** What could not be read, and may be again. */
@@ -63,21 +54,19 @@ export class DecisionIndex implements Component {
   private end = 0 as LogPosition;
   private following: Promise<void> | undefined;
   private readonly follows: AgainAndAgain;
-  private readonly kept = new Map<LogPosition, DecisionEntries>();
 
   constructor(
     private readonly log: Log,
-    private readonly disk: Disk,
+    disk: Disk,
     folder: string,
     private readonly time: { readonly clock: Clock; readonly pacing: Pacing },
     private readonly logger: Logger,
     /** A piece ends after so much of the log. */
     private readonly pieceBytes = 256 * MiB,
   ) {
-    this.folder = joinPath(folder, 'decisions');
+    this.files = new DecisionFiles(disk, joinPath(folder, 'decisions'), time.pacing);
     this.notes = log.noteKinds(decisiveKinds);
-    const failed = (caught: unknown): void => logger.warn(failureFacts(caught), 'decisions could not be indexed yet');
-    this.follows = new AgainAndAgain(time.clock, followMs, () => this.follow(), failed);
+    this.follows = new AgainAndAgain(time.clock, followMs, () => this.follow(), this.failed);
   }
 
   /** All decisions below it are known. */
@@ -86,27 +75,37 @@ export class DecisionIndex implements Component {
   }
 
   async start(): Promise<void> {
-    await this.disk.makeFolder(this.folder);
-    const found = (await this.disk.list(this.folder)).map(pieceOf).filter((piece) => piece !== undefined);
-    found.sort((a, b) => a.from - b.from || b.to - a.to);
+    const found = await this.files.list();
     let end = this.log.firstPosition as number;
+    // What lies behind a hole is made anew: it may be of a log that was cut off.
+    const goesOn = ({ from, to, kind }: Piece): boolean =>
+      kind !== 'lacks' && to > end && from <= end && to <= this.log.commitEnd;
     for (const piece of found) {
-      // What lies behind a hole is made anew: it may be of a log that was cut off.
-      if (piece.lacks || piece.to <= end || piece.from > end || piece.to > this.log.commitEnd) {
-        this.useless.push(piece);
-        continue;
-      }
+      if (piece.kind === 'part' || !goesOn(piece)) continue;
       this.pieces.push(piece);
       end = piece.to;
     }
     this.end = end as LogPosition;
     this.growing = new DecisionEntries(this.end);
+    const pace = this.time.pacing.begin();
+    for (const part of found) {
+      if (part.kind !== 'part' || part.from !== this.end || !goesOn(part)) continue;
+      const entries = await this.files.read(part, pace);
+      if (!entries) continue;
+      this.growing.append(entries);
+      this.parts.push(part);
+      this.inParts = this.growing.count;
+      this.end = part.to;
+      end = part.to;
+    }
+    this.useless = found.filter((piece) => !this.pieces.includes(piece) && !this.parts.includes(piece));
     this.follows.start();
   }
 
   async stop(): Promise<void> {
     await this.follows.stop();
     await this.following;
+    await this.savePart().catch(this.failed);
   }
 
   /** Goes on to what is committed now. One goes at a time; who asks meanwhile waits for the same. */
@@ -118,7 +117,7 @@ export class DecisionIndex implements Component {
   /**
    * Calls `each` with the records that may name one of the offsets, in the order of the log, from position `after` on.
    *
-   * @param subject `last` left out: the one offset
+   * @param subject `last` left out: the one offset; `before` left out: to the end
    */
   async find(
     subject: {
@@ -127,31 +126,35 @@ export class DecisionIndex implements Component {
       readonly offset: number;
       readonly last?: number;
       readonly after: number;
+      readonly before?: number;
     },
     each: (position: LogPosition, size: number) => void,
   ): Promise<void> {
-    const { topic, queue, offset, last = offset, after } = subject;
+    const { topic, queue, offset, last = offset, after, before = Infinity } = subject;
     const pace = this.time.pacing.begin();
+    const { growing } = this; // It may become a piece meanwhile.
     for (const piece of [...this.pieces]) {
-      if (piece.to <= after) continue;
-      const entries = await this.entriesOf(piece, pace);
+      if (piece.to <= after || piece.from >= before) continue;
+      if (!(await this.files.mayHold(piece, topic, queue, offset, last, pace))) continue;
+      const entries = (await this.files.entries(piece, pace)) ?? (await this.makeAgain(piece));
       if (pace.isOver) await pace.rest();
       entries.find(topic, queue, offset, last, after, each);
       await pace.rest();
     }
-    this.growing.find(topic, queue, offset, last, after, each);
+    if (growing.from < before) growing.find(topic, queue, offset, last, after, each);
   }
 
   private async followNow(): Promise<void> {
     this.goBack();
     await this.dropOld();
+    if (this.isFull) await this.settle(); // Of parts, when pieces were larger.
     while (!this.follows.stopped && this.end < this.log.commitEnd) {
       const before = this.end;
       const reached = this.notes.from <= before ? await this.readNoted() : await this.readAll();
       if (reached <= before) return; // What is committed is not on this disk yet.
       this.end = reached;
-      const { growing } = this;
-      if (growing.count >= pieceEntries || reached - growing.from >= this.pieceBytes) await this.settle();
+      if (this.isFull) await this.settle();
+      else if (this.isPartFull) await this.savePart();
       await this.rest();
     }
   }
@@ -163,11 +166,11 @@ export class DecisionIndex implements Component {
     );
     const mended = this.missed.find((stretch) => !this.isDamaged(stretch));
     if (!mended) return;
-    this.useless.push(...this.pieces.filter(({ to }) => to > mended.from));
+    const again = this.pieces.filter(({ to }) => to > mended.from);
+    this.files.forget(again);
+    this.useless.push(...again);
     this.pieces = this.pieces.filter(({ to }) => to <= mended.from);
-    this.kept.clear();
-    this.end = this.pieces.at(-1)?.to ?? this.log.firstPosition;
-    this.growing = new DecisionEntries(this.end);
+    this.grow(this.pieces.at(-1)?.to ?? this.log.firstPosition);
     this.missed = this.missed.filter(({ to }) => to <= this.end);
   }
 
@@ -214,10 +217,49 @@ export class DecisionIndex implements Component {
 
   private async settle(): Promise<void> {
     const { growing, end } = this;
-    const piece = { from: growing.from, to: end, lacks: this.lacks(growing.from, end) };
+    const lacks = this.lacks(growing.from, end);
+    const piece: Piece = { from: growing.from, to: end, kind: lacks ? 'lacks' : 'whole' };
     await this.write(piece, growing);
+    this.files.keep(piece, growing);
     this.pieces.push(piece);
-    this.growing = new DecisionEntries(end);
+    this.grow(end);
+  }
+
+  /** A piece begins to grow. */
+  private grow(from: LogPosition): void {
+    this.end = from;
+    this.growing = new DecisionEntries(from);
+    this.useless.push(...this.parts.splice(0));
+    this.inParts = 0;
+  }
+
+  private get isFull(): boolean {
+    return this.growing.count >= pieceEntries || this.end - this.growing.from >= this.pieceBytes;
+  }
+
+  private get isPartFull(): boolean {
+    const entries = this.growing.count - this.inParts;
+    return entries >= pieceEntries / partsOfPiece || this.end - this.inPartsTo >= this.pieceBytes / partsOfPiece;
+  }
+
+  private get inPartsTo(): LogPosition {
+    return this.parts.at(-1)?.to ?? this.growing.from;
+  }
+
+  private async savePart(): Promise<void> {
+    const { growing, end, inPartsTo } = this;
+    // What lacks something is read again by the next process.
+    if (end <= inPartsTo || this.lacks(growing.from, end)) return;
+    const part: Piece = { from: inPartsTo, to: end, kind: 'part' };
+    const { count } = growing;
+    await this.write(part, growing.since(this.inParts, part.from));
+    this.parts.push(part);
+    this.inParts = count;
+  }
+
+  private async write(piece: Piece, entries: DecisionEntries): Promise<void> {
+    this.useless = this.useless.filter((one) => this.files.pathOf(one) !== this.files.pathOf(piece));
+    await this.files.write(piece, entries);
   }
 
   private isDamaged({ from, to }: Stretch): boolean {
@@ -231,27 +273,13 @@ export class DecisionIndex implements Component {
   private async dropOld(): Promise<void> {
     const gone = this.pieces.filter(({ to }) => to <= this.log.firstPosition);
     for (let one = this.useless.at(-1); one; one = this.useless.at(-1)) {
-      await this.disk.unlink(this.pathOf(one));
+      await this.files.unlink(one);
       this.useless.pop(); // Else another time.
     }
     if (gone.length === 0) return;
     this.pieces = this.pieces.filter((piece) => !gone.includes(piece));
-    for (const piece of gone) {
-      this.kept.delete(piece.from);
-      await this.disk.unlink(this.pathOf(piece));
-    }
-  }
-
-  private async entriesOf(piece: Piece, pace: Pace): Promise<DecisionEntries> {
-    const known = this.kept.get(piece.from);
-    if (known) return known;
-    const entries = (await this.read(piece, pace)) ?? (await this.makeAgain(piece));
-    this.kept.set(piece.from, entries);
-    for (const oldest of this.kept.keys()) {
-      if (this.kept.size <= keptMax) break;
-      this.kept.delete(oldest);
-    }
-    return entries;
+    this.files.forget(gone);
+    for (const piece of gone) await this.files.unlink(piece);
   }
 
   private async makeAgain(piece: Piece): Promise<DecisionEntries> {
@@ -266,52 +294,12 @@ export class DecisionIndex implements Component {
       await this.rest();
     }
     await this.write(piece, entries);
+    this.files.keep(piece, entries);
     return entries;
-  }
-
-  private async write(piece: Piece, { words, count }: DecisionEntries): Promise<void> {
-    const body = Buffer.from(words.buffer, words.byteOffset, count * entryWords * 4);
-    const head = Buffer.alloc(headBytes);
-    head.writeUInt32LE(magic, 0);
-    head.writeUInt32LE(await checksumOf(body, this.time.pacing.begin()), 4);
-    this.useless = this.useless.filter((one) => this.pathOf(one) !== this.pathOf(piece));
-    await replaceFile(this.disk, this.pathOf(piece), [head, body]);
-  }
-
-  private async read(piece: Piece, pace: Pace): Promise<DecisionEntries | undefined> {
-    const bytes = await pace.during(readWhole(this.disk, this.pathOf(piece)));
-    if (!bytes || bytes.length < headBytes || (bytes.length - headBytes) % (entryWords * 4) !== 0) return undefined;
-    if (bytes.readUInt32LE(0) !== magic) return undefined;
-    if (bytes.readUInt32LE(4) !== (await checksumOf(bytes.subarray(headBytes), pace))) return undefined;
-    const from = bytes.byteOffset + headBytes;
-    // Numbers must begin at a multiple of four: else a copy.
-    const body = from % 4 === 0 ? bytes.subarray(headBytes) : new Uint8Array(bytes.subarray(headBytes));
-    return new DecisionEntries(piece.from, new Uint32Array(body.buffer, body.byteOffset, body.byteLength / 4));
-  }
-
-  private pathOf({ from, to, lacks }: Piece): string {
-    return joinPath(this.folder, `${from}-${to}${lacks ? lacksEnding : ''}`);
   }
 
   /** Whoever waits for the event loop goes first. */
   private rest(): Promise<void> {
     return new Promise((resolve) => this.time.clock.soon(resolve));
   }
-}
-
-/** Of a few MiB: a little at a time. */
-async function checksumOf(bytes: Uint8Array, pace: Pace): Promise<number> {
-  let sum = 0;
-  for (let at = 0; at < bytes.length; at += checkedBytes) {
-    sum = crc32(bytes.subarray(at, at + checkedBytes), sum);
-    if (pace.isOver) await pace.rest();
-  }
-  return sum;
-}
-
-function pieceOf(name: string): Piece | undefined {
-  const lacks = name.endsWith(lacksEnding);
-  const [, from, to] = /^(\d{1,16})-(\d{1,16})$/.exec(lacks ? name.slice(0, -lacksEnding.length) : name) ?? [];
-  if (from === undefined || to === undefined) return undefined;
-  return { from: Number(from) as LogPosition, to: Number(to) as LogPosition, lacks };
 }

@@ -107,17 +107,12 @@ export class MessageLives {
   private async consumption(standing: Standing, events: LifeEvent[]): Promise<boolean> {
     const { topicId, queueId, offset, position } = standing;
     const decided = await this.decisions(topicId, queueId, offset, position);
-    const clients = new Map<string, { readonly groupId: GroupId; readonly clientId: string }>();
     const records = new Map(decided.map((record) => [record.position, record]));
-    for (const record of decided) {
-      const holder = delivered(record, standing);
-      if (holder) clients.set(`${holder.groupId}/${holder.clientId}`, holder);
-    }
-    for (const { groupId, clientId } of clients.values()) {
-      for (const record of await this.decisions(Subject.client, groupId, hashText(clientId), position)) {
+    for (const { groupId, clientId, from, to } of holdings(decided, standing)) {
+      for (const record of await this.decisions(Subject.client, groupId, hashText(clientId), from, to)) {
         records.set(record.position, record);
       }
-      for (const record of await this.decisions(Subject.group, groupId, 0, position)) {
+      for (const record of await this.decisions(Subject.group, groupId, 0, from, to)) {
         records.set(record.position, record);
       }
     }
@@ -131,13 +126,22 @@ export class MessageLives {
     return true;
   }
 
-  private async decisions(topic: number, queue: number, offset: number, after: number): Promise<LogRecord[]> {
+  private async decisions(
+    topic: number,
+    queue: number,
+    offset: number,
+    after: number,
+    before?: number,
+  ): Promise<LogRecord[]> {
     const places: Candidate[] = [];
     let last = -1;
-    await this.index.find({ topic, queue, offset, after }, (position, size) => {
-      if (position !== last) places.push({ position, size });
-      last = position;
-    });
+    await this.index.find(
+      { topic, queue, offset, after, ...(before !== undefined && { before }) },
+      (position, size) => {
+        if (position !== last) places.push({ position, size });
+        last = position;
+      },
+    );
     const records: LogRecord[] = [];
     const pace = this.pacing.begin();
     for (let at = 0; at < places.length; at += sliceRecords) {
@@ -328,6 +332,44 @@ class Teller {
       untilMs,
     });
   }
+}
+
+interface Holding {
+  readonly groupId: GroupId;
+  readonly clientId: string;
+  readonly from: LogPosition;
+  /** Undefined: it holds the message still, or until nobody knows when. */
+  to: LogPosition | undefined;
+}
+
+/** Who held the message for which group, and between which records: beyond them nothing about the client is of interest. */
+function holdings(decided: readonly LogRecord[], standing: Standing): Iterable<Holding> {
+  const all = new Map<string, Holding>();
+  const held = new Map<GroupId, Holding>();
+  for (const record of decided) {
+    const holder = delivered(record, standing);
+    for (const groupId of holder ? [holder.groupId] : leasingGroups(record, standing)) {
+      const holding = held.get(groupId);
+      if (holding) holding.to = record.position;
+      held.delete(groupId);
+    }
+    if (!holder) continue;
+    const key = `${holder.groupId}/${holder.clientId}`;
+    const holding = all.get(key) ?? { ...holder, from: record.position, to: undefined };
+    holding.to = undefined;
+    all.set(key, holding);
+    held.set(holder.groupId, holding);
+  }
+  return all.values();
+}
+
+/** Groups whose lease of the message the record ends. */
+function leasingGroups({ kind, payload }: LogRecord, { topicId, queueId, offset }: Standing): GroupId[] {
+  if (kind !== RecordKind.ack && kind !== RecordKind.changeInvisible && kind !== RecordKind.handBack) return [];
+  return decodeLeased(payload)
+    .filter((section) => section.topicId === topicId && section.queueId === queueId)
+    .filter(({ offsets }) => valueAt(offsets, offset) !== undefined)
+    .map(({ groupId }) => groupId);
 }
 
 function leasedKind(kind: RecordKind, value: number): LifeEventKind {
