@@ -92,8 +92,9 @@ it('who is in a group of viewers sees the same, and is refused what it may not',
 it('who is in no group that counts is told so, and not let in', async () => {
   const { page } = browser;
   await signIn('eve.guests');
-  await page.getByRole('alert').getByText('none of your groups may use this console').waitFor();
+  await page.getByRole('alert').getByText('none of your groups has a role in this cluster').waitFor();
   expect(await browser.accessibility()).toEqual([]);
+  await browser.picture('sign-in-without-a-role');
 }, 120_000);
 
 it('while the provider is away that is said, and a user of the cluster signs in', async () => {

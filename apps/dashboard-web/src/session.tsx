@@ -42,7 +42,8 @@ function useLoginFailure(): string | undefined {
     if (failureIn(window.location.search) !== null) window.history.replaceState(null, '', window.location.pathname);
   }, []);
   if (code === null) return undefined;
-  return code === 'UNAVAILABLE' ? words.providerAway : words.providerRefused;
+  if (code === 'UNAVAILABLE') return words.providerAway;
+  return code === 'FORBIDDEN' ? words.noRoleHere : words.providerRefused;
 }
 
 function SignIn({ provider }: { readonly provider: string | undefined }) {

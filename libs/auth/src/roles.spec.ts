@@ -39,7 +39,7 @@ it('joins the roles of several groups; admin has all', () => {
     roles: ['user:x', 'viewer'],
   });
   expect(externalIdentity('ada', ['a', 'c'], mapping).roles).toEqual(['admin']);
-  expect(reasonOf(() => externalIdentity('ada', ['other'], mapping))).toMatch(/^UNAUTHORIZED no group of oidc:ada/);
+  expect(reasonOf(() => externalIdentity('ada', ['other'], mapping))).toMatch(/^FORBIDDEN no group of oidc:ada/);
   const many = Array.from({ length: 9 }, (_, i) => `g${i}`);
   const mappingOfMany = rolesOfGroups(many.map((group, i) => `${group}=user:u${i}`));
   expect(reasonOf(() => externalIdentity('ada', many, mappingOfMany))).toContain('at most 8 are taken');

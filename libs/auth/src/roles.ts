@@ -72,19 +72,16 @@ function isRole(text: string): boolean {
   }
 }
 
-/** @throws MqError UNAUTHORIZED unless a group has a role */
+/** Who somebody is has been shown: what is missing is a right. @throws MqError FORBIDDEN unless a group has a role */
 export function externalIdentity(said: string, groups: readonly string[], mapping: RolesOfGroups): ExternalIdentity {
   const name = `oidc:${printable(said).slice(0, nameLengthMax)}`;
   const found = [...new Set(groups.flatMap((group) => mapping.get(group) ?? []))];
   const roles = found.includes(admin) ? [admin] : found.sort();
   if (roles.length === 0) {
-    throw new MqError('UNAUTHORIZED', `no group of ${name} has a role here: oidcRoles says which groups have one`);
+    throw new MqError('FORBIDDEN', `no group of ${name} has a role here: oidcRoles says which groups have one`);
   }
   if (roles.length > rolesMax) {
-    throw new MqError(
-      'UNAUTHORIZED',
-      `the groups of ${name} have ${roles.length} roles; at most ${rolesMax} are taken`,
-    );
+    throw new MqError('FORBIDDEN', `the groups of ${name} have ${roles.length} roles; at most ${rolesMax} are taken`);
   }
   return { name, roles };
 }

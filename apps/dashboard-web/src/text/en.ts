@@ -334,7 +334,9 @@ export const en = {
   signIn: 'Sign in',
   signInFailed: 'There is no such user, or the secret is another one.',
   providerAway: 'The identity provider does not answer now. Sign in as a user of this cluster, or try again.',
-  providerRefused: 'The identity provider has not let you in, or none of your groups may use this console.',
+  providerRefused: 'The identity provider has not let you in.',
+  noRoleHere:
+    'The identity provider knows you, but none of your groups has a role in this cluster. Ask its administrators for one.',
   signInBy: (provider: string) => `Sign in with ${provider}`,
   signOut: 'Sign out',
   signedInAs: (user: string) => `Signed in as ${user}`,

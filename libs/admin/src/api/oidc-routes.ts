@@ -57,7 +57,7 @@ export function oidcRoutes(app: FastifyInstance, context: AdminContext): void {
       operationId: 'finishOidcLogin',
       tags,
       summary: 'Where the identity provider sends the browser back to: the session begins.',
-      response: redirects('To the console.', 401, 404, 429),
+      response: redirects('To the console.', 401, 403, 404, 429),
     },
     handler: async (request, reply) => {
       const { identity, oidc } = providerOf(context);
@@ -85,7 +85,7 @@ export function oidcRoutes(app: FastifyInstance, context: AdminContext): void {
       body: ref('OidcLogin'),
       response: answers(
         { status: 200, schema: 'Token', description: 'The token, and how long it is good.' },
-        ...[400, 401, 404],
+        ...[400, 401, 403, 404],
       ),
     },
     handler: async (request) => {
@@ -128,7 +128,7 @@ function failed(
   const { operationId: operation = '' } = (routeOptions.schema ?? {}) as { operationId?: string };
   log.warn({ peer: from, reason: error.reason, err: error.cause }, 'a login by the identity provider failed');
   if (request.headers.accept?.includes('text/html') !== true) throw error; // Recorded where refusals are.
-  const decision = error.code === 'UNAUTHORIZED' ? 'refused' : 'failed';
+  const decision = error.code === 'UNAUTHORIZED' || error.code === 'FORBIDDEN' ? 'refused' : 'failed';
   void audit?.record({ requestId, how: 'oidc', from, operation, decision, reason: error.reason });
   return reply.redirect(`/?${new URLSearchParams({ loginFailed: error.code }).toString()}`);
 }

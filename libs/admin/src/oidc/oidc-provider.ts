@@ -96,7 +96,7 @@ export class OidcProvider {
   /**
    * The browser is back.
    * @param query with its `?`
-   * @throws MqError UNAUTHORIZED, UNAVAILABLE
+   * @throws MqError UNAUTHORIZED, FORBIDDEN, UNAVAILABLE
    */
   async finish(query: string, { state, nonce, verifier }: LoginChecks): Promise<ExternalIdentity> {
     const { config } = await this.discovered();
@@ -119,7 +119,7 @@ export class OidcProvider {
     }
   }
 
-  /** Of a program that brings an ID token, or an access token that is a JWT. @throws MqError UNAUTHORIZED, UNAVAILABLE */
+  /** Of a program that brings an ID token, or an access token that is a JWT. @throws MqError UNAUTHORIZED, FORBIDDEN, UNAVAILABLE */
   async bearer(token: string): Promise<ExternalIdentity & { readonly untilMs: number }> {
     const { clientId, audiences, deviceClientId } = this.options;
     const taken = [clientId, ...audiences, ...(deviceClientId === undefined ? [] : [deviceClientId])];

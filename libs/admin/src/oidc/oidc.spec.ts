@@ -101,7 +101,7 @@ describe('a browser', () => {
     await startWith();
     for (const login of ['eve', 'eve.strangers']) {
       const { browser, page } = await logIn(login);
-      expect(page).toBe('/?loginFailed=UNAUTHORIZED');
+      expect(page).toBe('/?loginFailed=FORBIDDEN');
       expect(browser.cookieOf(consoleUrl, 'cometmq-session')).toBeUndefined();
     }
     const root = await ask('POST', '/login', {}, { user: 'root', secret: 'root-secret' });
@@ -174,6 +174,11 @@ describe('a program', () => {
     const lasting = { authorization: `Bearer ${String(body['token'])}` };
     expect(await ask('GET', '/topics/orders', lasting)).toMatchObject({ status: 200 });
     expect(await ask('DELETE', '/topics/orders', lasting)).toMatchObject({ status: 403 });
+    // Who asks is known, and may nothing: to log in again would not help.
+    const noRole = await idToken('eve.strangers');
+    const refused = { status: 403, body: { detail: expect.stringContaining('no group of oidc:eve has a role here') } };
+    expect(await ask('GET', '/topics/orders', { authorization: `Bearer ${noRole}` })).toMatchObject(refused);
+    expect(await ask('POST', '/login/oidc', {}, { idToken: noRole })).toMatchObject(refused);
     // What is changed is the provider's word, not ours: or a login would never end.
     expect(await ask('POST', '/login/oidc', {}, { idToken: String(body['token']) })).toMatchObject({ status: 401 });
   }, 60_000);

@@ -42,7 +42,7 @@ export class DecisionIndex implements Component {
   private readonly files: DecisionFiles;
   private pieces: Piece[] = [];
   /** Files of what grows, one behind the other. */
-  private parts: Piece[] = [];
+  private readonly parts: Piece[] = [];
   /** So many entries of what grows are in them. */
   private inParts = 0;
   /** Files that were found and are of no use. */
