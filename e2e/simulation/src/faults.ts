@@ -230,11 +230,13 @@ function adopt(world: World): void {
  */
 function start(world: World, member: Member): void {
   if (member.isUp || world.keptOut.has(member)) return;
+  const isTight = member.disk.capacityBytes < Infinity; // It may have room again before a write that found none is heard of.
   member.start().catch((caught: unknown) => {
     const { code } = MqError.from(caught);
     if (member.stopping && code === 'CANCELLED') return;
     if (world.metadata.wasSetBack && code === 'METADATA_MISMATCH') member.end(false);
-    else if (code === 'TIMEOUT' || world.isExcused(member, code)) startAgain(world, member);
+    else if (code === 'TIMEOUT' || (isTight && code === 'STORAGE_FULL') || world.isExcused(member, code))
+      startAgain(world, member);
     else world.failures.push(`${member.place} did not start: ${String(caught)}`);
   });
 }

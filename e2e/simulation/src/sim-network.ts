@@ -289,6 +289,10 @@ class SimCall implements DuplexStream {
   resume(): void {
     this.incoming.resume();
   }
+  /** What comes in their place is nothing that was sent. */
+  giveBack(bytes: Uint8Array): void {
+    bytes.fill(0xff);
+  }
   cancel(): void {
     this.giveUp(new MqError('CANCELLED', 'the caller gave up'));
   }

@@ -273,6 +273,9 @@ class GrpcFollow implements FollowStream {
     if (ackDue === undefined) queueMicrotask(() => this.sayAck());
     this.ackDue = { session, end };
   }
+  taken(bytes: Uint8Array): void {
+    this.stream.giveBack(bytes);
+  }
   refuse(session: number, epoch: Epoch, why: string): void {
     this.say({ $case: 'refuse', value: { session, epoch, why } });
   }

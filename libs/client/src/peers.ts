@@ -158,6 +158,8 @@ export interface FollowStream {
   follow(session: number, from: LogPosition): void;
   /** Durable here up to `end`, without a gap from where this session began. */
   ack(session: number, end: LogPosition): void;
+  /** The bytes of the batch that came last are not needed any more: others may come in their place. */
+  taken(bytes: Uint8Array): void;
   /** It has promised a later epoch. */
   refuse(session: number, epoch: Epoch, why: string): void;
   /** This member stops: the leader need not find out by itself that nobody listens here. Closes the stream. */
@@ -167,7 +169,7 @@ export interface FollowStream {
 
 export interface FollowListener {
   attached(what: Attached): void;
-  /** Whole records of the leader's log, [from, from + length). The bytes are the listener's own. */
+  /** Whole records of the leader's log, [from, from + length). The bytes are the listener's own until it says `taken`. */
   batch(session: number, from: LogPosition, bytes: Uint8Array): void;
   /** Every 200 ms, and soon after each commit. */
   heartbeat(session: number, beat: Heartbeat): void;

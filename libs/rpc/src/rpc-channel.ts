@@ -16,6 +16,8 @@ export interface IncomingStream {
   onEnd(act: (error?: MqError) => void): void;
   pause(): void;
   resume(): void;
+  /** The message that came last, of which these are bytes, is not needed any more: its memory may be used for the next one. */
+  giveBack(bytes: Uint8Array): void;
   /** Gives the call up; `onEnd` then says CANCELLED. */
   cancel(): void;
 }

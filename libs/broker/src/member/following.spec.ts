@@ -59,6 +59,7 @@ function follow(store: ScriptedStore): { listener: FollowListener; said: string[
     follow: (_session, from) => said.push(`follow ${from}`),
     ack: (_session, end) => said.push(`ack ${end}`),
     refuse: (_session, _epoch, why) => said.push(`refuse: ${why}`),
+    taken: (bytes) => bytes.fill(0xff),
     leave: () => said.push('leave'),
     close: () => said.push('close'),
   };

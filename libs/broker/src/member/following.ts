@@ -125,6 +125,7 @@ export class Following {
       this.end(error); // Damaged on its way: it is sent again.
       return undefined;
     }
+    this.stream.taken(bytes);
     this.tellDurable(end);
     return diskBehind(store);
   }

@@ -405,6 +405,10 @@ class FakeFollow implements FollowStream {
   ack(session: number, end: LogPosition): void {
     this.say((events) => events.ack(session, end));
   }
+  /** What comes in their place is nothing that was sent. */
+  taken(bytes: Uint8Array): void {
+    bytes.fill(0xff);
+  }
   refuse(session: number, epoch: Epoch, why: string): void {
     this.say((events) => events.refuse(session, epoch, why));
   }

@@ -4,7 +4,8 @@
  *   answers   data ─► message ─► the listener, or the inbox while nobody listens or all is paused; then the end
  *   requests  queue of bytes that wait for windows ─► frames; then the end of the stream
  *
- * The bytes of a message are its owner's: they are copied out of what the socket reads into.
+ * The bytes of a message are its owner's: they are copied out of what the socket reads into. An owner that gives them back
+ * has the next message in the same memory, which then is no garbage for each message that is large.
  */
 import { MqError } from '@cometmq/shared';
 import { grpcStatus } from '../grpc-server.js';
@@ -55,6 +56,11 @@ export class ClientCall implements DuplexStream, SendingCall {
   private size = 0;
   private whole: Buffer | undefined;
   private filled = 0;
+  /** Memory of the message that was handed over last, if it has it for itself. */
+  private handed: ArrayBufferLike | undefined;
+  /** Given back, and not in use. */
+  private spare: Buffer | undefined;
+  private givesBack = false;
   private inbox: Uint8Array[] = [];
   private paused = false;
   private delivering = false;
@@ -96,6 +102,13 @@ export class ClientCall implements DuplexStream, SendingCall {
     this.paused = false;
     this.deliver();
     if (!this.over) this.host.consumed(this);
+  }
+
+  giveBack(bytes: Uint8Array): void {
+    if (bytes.buffer !== this.handed || this.over) return;
+    this.spare = Buffer.from(this.handed);
+    this.handed = undefined;
+    this.givesBack = true;
   }
 
   cancel(): void {
@@ -173,7 +186,7 @@ export class ClientCall implements DuplexStream, SendingCall {
     if (this.over) return;
     this.over = true;
     this.failure = failure;
-    this.whole = undefined;
+    this.whole = this.spare = undefined;
     this.deliver();
   }
 
@@ -200,14 +213,23 @@ export class ClientCall implements DuplexStream, SendingCall {
       return new MqError('TOO_MANY_REQUESTS', `a message of ${size} bytes: at most ${this.host.messageBytesMax}`);
     }
     this.filled = 0;
-    this.whole = size <= pooledBytesMax ? Buffer.allocUnsafe(size) : Buffer.allocUnsafeSlow(size);
+    this.whole = size <= pooledBytesMax ? Buffer.allocUnsafe(size) : this.memoryFor(size);
     if (size === 0) this.message(this.whole);
     return undefined;
+  }
+
+  private memoryFor(size: number): Buffer {
+    const { spare } = this;
+    this.spare = undefined;
+    if (spare && spare.length >= size) return spare.subarray(0, size);
+    // Where it comes back it should do for those that are somewhat larger too.
+    return Buffer.allocUnsafeSlow(this.givesBack ? 2 ** Math.ceil(Math.log2(size)) : size).subarray(0, size);
   }
 
   private message(bytes: Buffer): void {
     this.whole = undefined;
     this.prefixLength = 0;
+    this.handed = bytes.length > pooledBytesMax ? bytes.buffer : undefined;
     if (this.messageAct !== undefined && !this.paused && this.inbox.length === 0 && !this.delivering) {
       this.hand(bytes, this.messageAct);
     } else this.inbox.push(bytes);

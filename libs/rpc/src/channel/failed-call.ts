@@ -20,6 +20,7 @@ export function failedCall(error: MqError): DuplexStream {
     },
     pause: () => undefined,
     resume: () => undefined,
+    giveBack: () => undefined,
     cancel: () => undefined,
     write: () => false,
     onDrain: () => undefined,

@@ -166,6 +166,10 @@ class JsIncoming implements IncomingStream {
     this.call.resume();
   }
 
+  giveBack(): void {
+    // grpc-js uses nothing again.
+  }
+
   cancel(): void {
     this.call.cancel();
   }

@@ -133,6 +133,10 @@ class LoopbackCall implements DuplexStream {
     this.toCaller.resume();
   }
 
+  giveBack(): void {
+    // Nothing is used again.
+  }
+
   cancel(): void {
     this.far.abandon(new MqError('CANCELLED', 'the caller gave up'));
   }
