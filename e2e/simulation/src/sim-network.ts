@@ -362,6 +362,10 @@ class FarEnd implements CallContext, UnaryReply, MessageSink {
     else method.handler(request ?? new Uint8Array(0), this, this);
   }
 
+  giveWay(): void {
+    // Nobody asks for more than it may.
+  }
+
   onCancel(act: () => void): void {
     if (this.cancelled) act();
     else this.cancelActs.push(act);

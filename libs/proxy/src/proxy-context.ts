@@ -156,7 +156,12 @@ export class ProxyContext {
   callerOf(meter: RpcMeter, call: CallContext, request: Uint8Array, nowMs: number): Caller {
     const clientId = clientIdOf(call);
     const principal = this.principalOf(meter, call, request);
-    this.sessions.touch(clientId, principal.name, nowMs, meter.isWork);
+    try {
+      this.sessions.touch(clientId, principal.name, nowMs, meter.isWork);
+    } catch (caught) {
+      call.giveWay();
+      throw caught;
+    }
     return { principal, clientId, peer: call.peer, protocol: 'grpc', call, denied: meter.denied };
   }
 
@@ -164,6 +169,7 @@ export class ProxyContext {
     try {
       return this.parts.access.principalOf(call, meter.path, request);
     } catch (caught) {
+      call.giveWay();
       void this.parts.audit?.record({
         ...{ how: 'none', from: hostOf(call.peer), operation: meter.method, decision: 'refused' },
         reason: MqError.from(caught).reason,
@@ -176,9 +182,15 @@ export class ProxyContext {
    * What sends and polls cost their user, topic, group and address. What ends work, acknowledgements above all, is never refused for it.
    * @throws MqError TOO_MANY_REQUESTS
    */
-  admit({ principal, peer }: Caller, topic: string, group: string | undefined, requests: number, bytes: number): void {
-    if (principal.user?.quota !== undefined) this.quotas.take(principal, requests, bytes, this.clock.monotonicMs());
-    this.rates?.take({ topic, group, peer }, requests, bytes, this.clock.monotonicMs());
+  admit(caller: Caller, topic: string, group: string | undefined, requests: number, bytes: number): void {
+    const { principal, peer, call } = caller;
+    try {
+      if (principal.user?.quota !== undefined) this.quotas.take(principal, requests, bytes, this.clock.monotonicMs());
+      this.rates?.take({ topic, group, peer }, requests, bytes, this.clock.monotonicMs());
+    } catch (caught) {
+      call.giveWay();
+      throw caught;
+    }
   }
 
   /** The caller as its user is now. @throws MqError UNAUTHORIZED */

@@ -244,6 +244,8 @@ export class FakeCall implements CallContext, UnaryReply, MessageSink, MessageSo
   holdsArrival = false;
   arrival: ((arrived: boolean) => void) | undefined;
   failure: GrpcStatusCode | undefined;
+  /** It was refused for the number of calls of its caller. */
+  gaveWay = false;
   /** How many items are taken before the caller stops reading. */
   room = Infinity;
   /** Bytes of answers there is room for; what is asked for beyond waits for `giveRoom`. */
@@ -269,6 +271,9 @@ export class FakeCall implements CallContext, UnaryReply, MessageSink, MessageSo
   onCancel(act: () => void): void {
     if (this.cancelled) act();
     else this.cancels.push(act);
+  }
+  giveWay(): void {
+    this.gaveWay = true;
   }
   cancel(): void {
     if (this.ended) return;

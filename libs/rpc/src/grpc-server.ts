@@ -56,6 +56,8 @@ export interface CallContext {
   readonly cancelled: boolean;
   /** Runs `act` once when the caller goes; at once if it has gone already. Not after a call that ended well. */
   onCancel(act: () => void): void;
+  /** It is refused as its caller asks for more than it may: what comes after it on its connection is read after others. */
+  giveWay(): void;
   /**
    * Asks for room for about so many bytes of answer, before they are read. True: they are set aside for this call until
    * it has written as much, or has ended. False: too much is waiting already to be taken by this caller, or by all; once

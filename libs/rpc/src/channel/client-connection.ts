@@ -79,6 +79,7 @@ const blocks = new BlockPool();
 export class ClientConnection implements FrameSink, OutboxOwner, ClientCallHost, SendSchedulerHost<ClientCall> {
   readonly messageBytesMax = messageBytesMax;
   closed = false;
+  readonly holdsBack = false;
   nowMs: number;
 
   private readonly socket: Socket;

@@ -61,6 +61,8 @@ export interface CallHost {
   /** What came is not gRPC, and is whole. */
   answerPlainly(call: DoorCall): void;
   handlerFailed(call: DoorCall, cause: unknown): void;
+  /** What comes after it on its connection is read after others. */
+  giveWay(): void;
   deadlinePassed(call: DoorCall): void;
 }
 
@@ -177,6 +179,10 @@ export class DoorCall
     } else {
       (this.moreCancelListeners ??= []).push(act);
     }
+  }
+
+  giveWay(): void {
+    this.host.giveWay();
   }
 
   reserve(bytes: number, granted: () => void): boolean {

@@ -37,6 +37,7 @@ import type { ProcessCallers, ProcessTls } from '../tls/process-tls.js';
 import { IdentityWatch } from '../tls/identity-watch.js';
 import type { Tell } from '../tls/identity-watch.js';
 import type { ConnectionHost } from './h2-connection.js';
+import { LastInTurn } from './last-in-turn.js';
 import { defaultFrontDoorLimits, internalLimits } from './limits.js';
 import type { FrontDoorLimits } from './limits.js';
 import { BlockPool } from '../sockets/outbox.js';
@@ -89,6 +90,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
   private readonly pieces: MemoryAccount;
   readonly answerPool: MemoryPool;
   readonly blocks = new BlockPool();
+  readonly lastInTurn = new LastInTurn(setImmediate);
   readonly deadlines: DeadlineWheel<DoorCall>;
   readonly mode: ListenMode;
   readonly proxyProtocol: boolean;

@@ -36,6 +36,7 @@ import { DoorCall } from './door-call.js';
 import type { CallHost } from './door-call.js';
 import { Effort, effort } from './effort.js';
 import { EndedStreams } from './ended-streams.js';
+import type { LastInTurn } from './last-in-turn.js';
 import type { FrontDoorLimits } from './limits.js';
 import { Liveness } from './liveness.js';
 import { Outbox } from '../sockets/outbox.js';
@@ -60,6 +61,8 @@ export interface ConnectionHost {
   readonly log: FailureLog;
   /** `connection.flush` shall run at the end of this turn of the event loop. */
   flushLater(connection: H2Connection): void;
+  /** `connection.goOn` shall run when others had their turn. */
+  readonly lastInTurn: LastInTurn;
   /** For requests that are not gRPC; has no handler that is called. */
   readonly notGrpc: Route;
   /** It is ended though its peer has not closed it; to be counted and told. */
@@ -78,6 +81,10 @@ const lingerMs = 1_000;
 const smallDataBytes = 256;
 /** A list of headers above this costs something by itself. */
 const longListBytes = 8_192;
+/** Calls of one connection that may be refused for their number before others have their turn. */
+const refusalsInTurn = 4;
+/** After one that was, its connection comes last for so long. */
+const givesWayMs = 100;
 const notGrpcText = Buffer.from('This port speaks gRPC.\n', 'latin1');
 
 export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, SendSchedulerHost<DoorCall> {
@@ -117,6 +124,11 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
   private readonly arrivals = new Arrivals();
   private readonly effort: Effort;
   private readonly endedStreams = new EndedStreams();
+
+  // Of a caller that asks for more than it may.
+  private refusals = 0;
+  private givesWayUntilMs = -Infinity;
+  private held: Buffer | undefined;
 
   private readonly liveness: Liveness;
   /** Calls whose request is not whole yet. */
@@ -164,12 +176,52 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     if (this.closed) return;
     this.nowMs = this.host.clock.monotonicMs();
     this.liveness.heard(this.nowMs);
+    if (this.nowMs < this.givesWayUntilMs) this.hold(chunk, from);
+    else this.read(chunk, from);
+  }
+
+  get holdsBack(): boolean {
+    return this.refusals >= refusalsInTurn;
+  }
+
+  /** A call of it was refused for the number of calls: what comes after it is read when others had their turn. */
+  giveWay(): void {
+    this.refusals += 1;
+    this.givesWayUntilMs = this.nowMs + givesWayMs;
+  }
+
+  /** Reads some of what was held back. */
+  goOn(): void {
+    const chunk = this.held;
+    if (chunk === undefined) return;
+    this.held = undefined;
+    this.nowMs = this.host.clock.monotonicMs();
+    this.read(chunk, 0);
+    if (this.held === undefined) this.socket.resume();
+  }
+
+  private read(chunk: Buffer, from: number): void {
+    this.refusals = 0;
+    let end = chunk.length;
     try {
-      this.reader.feed(chunk, from);
+      end = this.reader.feed(chunk, from);
     } catch (caught) {
       if (caught instanceof H2Failure) this.breakOff(caught.code, caught.message);
       else this.ownFault(caught);
     }
+    if (end < chunk.length && !this.closed) this.hold(chunk, end);
+  }
+
+  /** The socket is not read meanwhile, so there is at most what it delivers at once. */
+  private hold(chunk: Buffer, from: number): void {
+    const rest = chunk.subarray(from);
+    if (this.held !== undefined) {
+      this.held = Buffer.concat([this.held, rest]);
+      return;
+    }
+    this.held = rest;
+    this.socket.pause();
+    this.host.lastInTurn.join(this);
   }
 
   /** Says goodbye to new calls; closes once the open ones have ended. */
@@ -803,6 +855,7 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     if (this.socketGone) return;
     this.socketGone = true;
     this.closed = true;
+    this.held = undefined;
     this.cancelAll();
     this.arrivals.lost();
     this.out.drop();

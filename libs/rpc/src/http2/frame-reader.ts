@@ -28,6 +28,8 @@ export interface FrameSink {
   ignored(): void;
   /** Nothing more is wanted: the rest of the chunk is dropped. */
   readonly closed: boolean;
+  /** Nothing more is wanted now: reading stops before the next frame. */
+  readonly holdsBack: boolean;
 }
 
 export interface FrameLimits {
@@ -88,11 +90,14 @@ export class FrameReader {
     return this.frameCount;
   }
 
-  /** Throws H2Failure when the connection can't go on. */
-  feed(chunk: Buffer, from = 0): void {
+  /**
+   * Returns where it stopped: at the end of the chunk, unless the sink held it back.
+   * @throws H2Failure when the connection can't go on
+   */
+  feed(chunk: Buffer, from = 0): number {
     const end = chunk.length;
     let at = from;
-    while (at < end && !this.sink.closed) {
+    while (at < end && !this.sink.closed && !this.sink.holdsBack) {
       if (!this.inFrame) {
         if (this.headLength === 0 && end - at >= frameHeaderBytes) {
           this.frameBegins(chunk, at);
@@ -102,14 +107,15 @@ export class FrameReader {
           chunk.copy(this.head, this.headLength, at, at + count);
           this.headLength += count;
           at += count;
-          if (this.headLength < frameHeaderBytes) return;
+          if (this.headLength < frameHeaderBytes) return at;
           this.headLength = 0;
           this.frameBegins(this.head, 0);
         }
-        if (this.left > 0 && at === end) return;
+        if (this.left > 0 && at === end) return at;
       }
       at = this.type === frameType.DATA ? this.readData(chunk, at, end) : this.readWhole(chunk, at, end);
     }
+    return at;
   }
 
   private frameBegins(bytes: Buffer, at: number): void {

@@ -227,6 +227,10 @@ abstract class JsCall implements CallContext {
     return this.call.getAuthContext().sslPeerCertificate ?? {};
   }
 
+  giveWay(): void {
+    // grpc-js reads all of its connections alike.
+  }
+
   onCancel(act: () => void): void {
     if (this.cancelled) act();
     else this.cancelActs.push(act);

@@ -167,6 +167,10 @@ class FarEnd implements CallContext, UnaryReply, MessageSink {
     else this.cancelActs.push(act);
   }
 
+  giveWay(): void {
+    // There is one connection only.
+  }
+
   reserve(): boolean {
     return true;
   }

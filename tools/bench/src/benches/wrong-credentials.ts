@@ -11,7 +11,14 @@ export const wrongCredentials: Bench = {
   about: 'sends of a user beside 10,000 calls a second with wrong credentials from the same address, and without',
   async run({ quick, rounds: times, standalone, load, inProcess, say }): Promise<readonly Figure[]> {
     const seconds = quick ? 1 : 4;
-    const job = { kind: 'send', topic: 'bench-guesses', bodyBytes: 1_024, connections: 4, inFlight: 1 } as const;
+    const job = {
+      kind: 'send',
+      topic: 'bench-guesses',
+      bodyBytes: 1_024,
+      connections: 4,
+      inFlight: 1,
+      paceMs: 2,
+    } as const;
     const server = await standalone(['--users']);
     const user = await server.makeSender(userName, job.topic, 9);
     const send = (warmUpSeconds: number) =>

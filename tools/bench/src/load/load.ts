@@ -38,6 +38,8 @@ export interface SendJob extends Target {
   readonly echo?: boolean;
   /** Whose the clients are; left out: nobody's. */
   readonly user?: LoadUser;
+  /** Each sender waits so long after an answer; left out: not at all, which is as fast as the machine can. */
+  readonly paceMs?: number;
 }
 
 /** Sends exactly so many, and measures them all. */
@@ -171,6 +173,7 @@ class Sender {
     private readonly echo: boolean,
     /** Asked before each message. */
     private readonly more: () => boolean,
+    private readonly paceMs = 0,
   ) {
     // Ids differ from run to run.
     this.template = new SendTemplate(job, process.pid * 64 + index);
@@ -200,7 +203,8 @@ class Sender {
         if (ok && good) {
           this.acknowledged += 1;
           this.times.add(performance.now() - startMs);
-          this.next();
+          if (this.paceMs > 0) setTimeout(() => this.next(), this.paceMs);
+          else this.next();
           return;
         }
         this.failures += 1;
@@ -221,7 +225,16 @@ async function sendFor(job: SendJob): Promise<LoadFigures> {
   const clients = await openAll(job.port, job.connections);
   const senders = clients.map(
     (client, i) =>
-      new Sender(client, new Routes(clientIdOf('send', i), job.user), job, i, times, job.echo === true, () => going),
+      new Sender(
+        client,
+        new Routes(clientIdOf('send', i), job.user),
+        job,
+        i,
+        times,
+        job.echo === true,
+        () => going,
+        job.paceMs,
+      ),
   );
   for (const sender of senders) sender.start(job.inFlight);
   await sleep(job.warmUpSeconds * 1000);

@@ -33,7 +33,7 @@ export interface NoiseFigures {
   readonly comersPerSecond: number;
 }
 
-const tickMs = 5;
+const tickMs = 1;
 /** Waiting for an answer at once: more would measure how long the queue is that the load itself makes. */
 const outstandingMax = 512;
 
