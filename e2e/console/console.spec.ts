@@ -27,7 +27,7 @@ afterEach(() => expect(world.faults()).toEqual([]));
 it('loads little, and from nowhere else', async () => {
   world.browser.answers.length = 0;
   await world.open('/', 'Overview');
-  await world.browser.page.getByText('Groups with most messages waiting').waitFor();
+  await world.browser.page.getByText('Groups with the most lag').waitFor();
   await world.browser.page.waitForLoadState('networkidle').catch(() => undefined); // It asks again and again.
   const sizes = await Promise.all(
     world.browser.answers.map(async (answer) => (await answer.request().sizes()).responseBodySize),
@@ -101,6 +101,9 @@ it('shows ten thousand topics page by page, of which only those in sight are in 
     const { metrics } = await cdp.send('Performance.getMetrics');
     return 1_000 * (metrics.find(({ name }) => name === 'TaskDuration')?.value ?? NaN);
   };
+  const askedFor = (what: string): number =>
+    world.browser.answers.filter((answer) => new URL(answer.url()).pathname === `/api/v1/${what}`).length;
+  const askedBefore = askedFor('topics');
   const [fromMs, fromCpuMs] = [performance.now(), await cpuMs()];
   await page.getByRole('link', { name: 'Topics', exact: true }).first().click();
   const table = page.getByRole('table', { name: 'Topics' });
@@ -108,6 +111,8 @@ it('shows ten thousand topics page by page, of which only those in sight are in 
   const [ms, ownMs] = [performance.now() - fromMs, (await cpuMs()) - fromCpuMs].map(Math.round);
   process.stdout.write(`10,000 topics: the first ${perPage} are shown after ${ms} ms, ${ownMs} ms of the page's CPU\n`);
   await cdp.detach();
+  expect(askedFor('topics') - askedBefore).toBe(1);
+  expect(await table.getByRole('row').count()).toBeLessThan(100);
   for (let loaded = perPage; loaded < all; loaded += perPage) {
     await page.getByRole('button', { name: 'Load more' }).click();
     await page.locator(`table[aria-label="Topics"][aria-rowcount="${loaded + perPage}"]`).waitFor();
@@ -119,6 +124,39 @@ it('shows ten thousand topics page by page, of which only those in sight are in 
   await table.getByRole('link', { name: nameOf(all - 1) }).waitFor();
   expect(await table.getByRole('row').count()).toBeLessThan(100);
   await page.unrouteAll({ behavior: 'ignoreErrors' });
+});
+
+it('shows ten thousand consumer groups with one request, and only those in sight', async () => {
+  const { page } = world.browser;
+  const [all, perPage] = [10_000, 200];
+  const real = await admin<{ items: readonly object[] }>(world.broker, 'GET', '/groups?limit=1&progress=true');
+  let asked = 0;
+  await page.route('**/api/v1/groups?*', (route) => {
+    const limit = Number(new URL(route.request().url()).searchParams.get('limit'));
+    if (limit !== perPage) return route.continue(); // The overview's.
+    asked += 1;
+    const items = Array.from({ length: limit }, (_, i) => ({ ...real.items[0], name: `group-${i}` }));
+    return route.fulfill({ json: { items, total: all, next: items.at(-1)?.name } });
+  });
+  await world.open('/', 'Overview');
+  await page.getByRole('link', { name: 'Consumer groups', exact: true }).first().click();
+  const table = page.getByRole('table', { name: 'Consumer groups' });
+  await table.getByRole('link', { name: 'group-0', exact: true }).waitFor();
+  expect(asked).toBe(1);
+  expect(await table.getByRole('row').count()).toBeLessThan(100);
+  await page.getByText('10,000 in all').waitFor();
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+});
+
+it('leads from a topic to its messages, and from a group to its dead letters and its members’ SDKs', async () => {
+  const { page } = world.browser;
+  await world.open('/topics/orders', 'orders');
+  await page.getByRole('link', { name: 'Its messages' }).click();
+  await page.getByText('12 found.').waitFor();
+  await world.open('/groups/billing', 'billing');
+  await page.getByText('Max attempts').waitFor();
+  await page.getByText('Dead letters', { exact: true }).nth(1).waitFor();
+  await page.getByRole('table', { name: 'Members' }).getByRole('columnheader', { name: 'SDK' }).waitFor();
 });
 
 it('goes anywhere from the keyboard', async () => {
@@ -185,6 +223,9 @@ it('pauses a group and resumes it', async () => {
   await page.getByRole('button', { name: 'Pause' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click();
   await page.getByText('Paused until resumed').waitFor();
+  await world.open('/', 'Overview');
+  await page.getByRole('main').getByRole('row').filter({ hasText: 'billing' }).getByText('paused').waitFor();
+  await world.open('/groups/billing', 'billing');
   await page.getByRole('button', { name: 'Resume' }).click();
   await page.getByText('Paused until resumed').waitFor({ state: 'detached' });
 });
@@ -221,6 +262,13 @@ describe('a message', () => {
       .waitFor();
     await world.browser.picture('message');
     expect(await world.browser.accessibility()).toEqual([]);
+    await page.getByLabel('Language').selectOption('zh');
+    await page
+      .getByRole('status')
+      .getByText(/持有它至|再次投递/)
+      .waitFor();
+    await page.getByText('主题 orders 存在且可读').waitFor();
+    await page.getByLabel('语言').selectOption('en');
   });
 
   it('that came after a search is found by the same search', async () => {

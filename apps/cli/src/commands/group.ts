@@ -86,6 +86,7 @@ const memberView: View<GroupReport['members'][number]> = {
   name: ({ clientId }) => clientId,
   columns: [
     { title: 'CLIENT', value: ({ clientId }) => clientId },
+    { title: 'SDK', value: ({ language, version }) => `${language} ${version}`.trim() },
     {
       title: 'SUBSCRIPTIONS',
       value: ({ subscriptions }) =>

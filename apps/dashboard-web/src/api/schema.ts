@@ -1721,6 +1721,9 @@ export type GroupDescription = {
   }[];
   readonly members: readonly {
     readonly clientId: string;
+    /** Of its SDK, as it said; empty: it did not. */
+    readonly language: string;
+    readonly version: string;
     readonly brokerSets: readonly string[];
     readonly subscriptions: readonly {
       readonly topic: string;

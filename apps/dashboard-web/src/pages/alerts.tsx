@@ -7,7 +7,7 @@ import { useApi } from '../api/use-api.js';
 import { Act } from '../parts/act.js';
 import { DataTable, type Column } from '../parts/data-table.js';
 import { Ago, Answered, Card, Mark, Page } from '../parts/show.js';
-import { useWords } from '../text/text.js';
+import { useLanguage, useWords } from '../text/text.js';
 
 type Firing = AlertsState['firing'][number];
 type Event = AlertsState['history'][number];
@@ -103,7 +103,12 @@ export function Alerts() {
 
 const aboutSets: readonly string[] = ['noLeader', 'brokerSilent', 'singleCopy', 'diskLow'];
 
-function Subject({ alert: { rule, subject, text } }: { readonly alert: Pick<Firing, 'rule' | 'subject' | 'text'> }) {
+function Subject({
+  alert: { rule, subject, text: english },
+}: {
+  readonly alert: Pick<Firing, 'rule' | 'subject' | 'text'>;
+}) {
+  const text = useLanguage().said(english);
   if (rule === 'certificate') return text;
   return aboutSets.includes(rule) ? (
     <Link to="/brokers" hash={subject}>

@@ -8,7 +8,7 @@ import { FormDialog } from '../parts/ask.js';
 import { bytes, duration, percent } from '../parts/format.js';
 import { Ago, Answered, Card, Count, Figure, Mark, Mono, Page, Trouble } from '../parts/show.js';
 import type { Words } from '../text/en.js';
-import { useWords } from '../text/text.js';
+import { useLanguage, useWords } from '../text/text.js';
 
 type ListedSet = Cluster['brokerSets'][number];
 
@@ -87,7 +87,7 @@ function SetCard({ set }: { readonly set: ListedSet }) {
 
 /** As the members themselves tell it. */
 function Members({ name }: { readonly name: string }) {
-  const words = useWords();
+  const { words, said } = useLanguage();
   const report = useApi('describeBrokerSet', { params: { name } });
   const elect = useChange('elect');
   /** To whom it is to be handed over; empty: to whichever is best. */
@@ -102,7 +102,7 @@ function Members({ name }: { readonly name: string }) {
     elect.mutate({ params: { name }, body: member === '' ? {} : { to: member } }, { onSuccess: close });
   return (
     <Stack gap="xs">
-      <Text>{says}</Text>
+      {says !== 'single copy' && <Text>{said(says)}</Text>}
       <Table.ScrollContainer minWidth={640}>
         <Table aria-label={`${words.members}: ${name}`}>
           <Table.Thead>
@@ -131,7 +131,7 @@ function Members({ name }: { readonly name: string }) {
                 <Table.Td>
                   <Mark color={member.mayRestart ? 'green' : 'orange'}>{member.mayRestart ? words.yes : words.no}</Mark>{' '}
                   <Text span size="sm">
-                    {member.restartSays}
+                    {said(member.restartSays)}
                   </Text>
                 </Table.Td>
                 <Table.Td>
@@ -263,10 +263,9 @@ function DiskBar({ used, free }: { readonly used: number; readonly free: number 
   const words = useWords();
   const part = used / Math.max(1, used + free);
   return (
-    <Progress
-      value={part * 100}
-      color={part > 0.85 ? 'red' : 'indigo'}
-      aria-label={`${words.disk}: ${percent(part)}`}
-    />
+    <Stack gap={4}>
+      <Text size="sm">{words.diskUsed(percent(part))}</Text>
+      <Progress value={part * 100} color={part > 0.85 ? 'red' : 'indigo'} aria-label={words.diskUsed(percent(part))} />
+    </Stack>
   );
 }

@@ -10,7 +10,7 @@ import { useGrace } from '../parts/deleted.js';
 import { DataTable, type Column } from '../parts/data-table.js';
 import { count, moment, duration } from '../parts/format.js';
 import { Answered, Card, Count, Figure, Missing, Mono, Page, Trouble } from '../parts/show.js';
-import { useWords } from '../text/text.js';
+import { useLanguage, useWords } from '../text/text.js';
 import { GroupHistory } from './group-history.js';
 import { GroupLanesCard } from './group-lanes.js';
 import { MoveGroup, Moves } from './group-moves.js';
@@ -27,7 +27,7 @@ export function Group() {
 }
 
 function GroupNamed({ name }: { readonly name: string }) {
-  const words = useWords();
+  const { words, said } = useLanguage();
   const group = useApi('describeGroup', { params: { name } });
   const resume = useChange('resumeGroup');
   const [pausing, pause] = useDisclosure();
@@ -67,7 +67,7 @@ function GroupNamed({ name }: { readonly name: string }) {
             {paused && <Paused untilMs={data.pausedUntilMs ?? 0} />}
             {data.warnings.map((warning) => (
               <Alert key={warning} color="orange" variant="light" role="status">
-                {warning}
+                {said(warning)}
               </Alert>
             ))}
             <Row gap="sm">
@@ -76,9 +76,10 @@ function GroupNamed({ name }: { readonly name: string }) {
               <Figure label={words.inFlight} value={<Count value={data.inFlight} />} />
               {data.fifo && <Figure label={words.blocked} value={<Count value={data.blocked} />} />}
               {data.fifo && <Figure label={words.lanes} value={<Count value={data.lanes} />} />}
+              <DeadLetters group={name} />
               <Figure label={words.members} value={<Count value={data.members.length} />} />
               <Figure label={words.order} value={data.fifo ? words.fifo : words.concurrent} />
-              <Figure label={words.attempts} value={<Count value={data.attemptsMax} />} />
+              <Figure label={words.attemptsLimit} value={<Count value={data.attemptsMax} />} />
             </Row>
             <GroupHistory name={name} lag={data.lag} />
             <Moves name={name} />
@@ -93,6 +94,20 @@ function GroupNamed({ name }: { readonly name: string }) {
       </Answered>
     </Page>
   );
+}
+
+/** How many there are, and the way to them. */
+function DeadLetters({ group }: { readonly group: string }) {
+  const words = useWords();
+  const { data } = useApi('listDeadLetters', {}, { everyMs: 10_000 });
+  if (!data) return null;
+  const messages = data.items.find((item) => item.group === group)?.messages ?? 0;
+  const link = (
+    <Link to="/dead-letters" search={{ group }}>
+      <Count value={messages} />
+    </Link>
+  );
+  return <Figure label={words.deadLetters} value={messages === 0 ? <Count value={0} /> : link} />;
 }
 
 const topicsOf = ({ queues, members }: GroupDescription): readonly string[] => [
@@ -121,6 +136,8 @@ function Members({ members }: { readonly members: readonly Member[] }) {
         by: ({ clientId }) => clientId,
         cell: ({ clientId }) => <Mono>{clientId}</Mono>,
       },
+      { id: 'sdk', head: words.sdk, by: ({ language }) => language, cell: ({ language }) => language },
+      { id: 'version', head: words.version, by: ({ version }) => version, cell: ({ version }) => version },
       {
         ...{ id: 'subscriptions', head: words.subscriptions },
         cell: ({ subscriptions }) => (

@@ -6,7 +6,7 @@ import type { MessageDescription, MessageLife, MessageWhy } from '../api/schema.
 import { useApi } from '../api/use-api.js';
 import { bytes, count, moment } from '../parts/format.js';
 import { Ago, Answered, Card, Mark, Mono, Page } from '../parts/show.js';
-import { useWords } from '../text/text.js';
+import { useLanguage, useWords } from '../text/text.js';
 
 /** One message: its body, its life, and why a group has not consumed it. */
 export function Message() {
@@ -40,9 +40,9 @@ function Facts({ message }: { readonly message: MessageDescription }) {
       </Link>,
     ],
     ...(message.originTopic === undefined ? [] : [[words.originTopic, message.originTopic] as const]),
-    [words.type, message.type],
+    [words.type, (words.messageTypes as Readonly<Record<string, string>>)[message.type] ?? message.type],
     [
-      words.queue,
+      words.place,
       `${message.brokerSet} / ${message.queueId}${message.offset === undefined ? '' : ` / ${message.offset}`}`,
     ],
     [words.stored, <Ago key="s" ms={message.storedMs} />],
@@ -200,16 +200,16 @@ function Why({ id, groups }: { readonly id: string; readonly groups: readonly st
 }
 
 function Chain({ why }: { readonly why: MessageWhy }) {
-  const words = useWords();
+  const { words, said } = useLanguage();
   return (
     <>
       <Text fw={600} role="status" mb="xs">
-        {why.text}
+        {said(why.text)}
       </Text>
       <List type="ordered" aria-label={words.why}>
         {why.steps.map(({ step, ok, text }) => (
           <List.Item key={step} aria-current={step === why.verdict ? 'step' : undefined}>
-            <Code>{step}</Code> {ok ? '✓' : '✗'} {text}
+            <Code>{step}</Code> {ok ? '✓' : '✗'} {said(text)}
           </List.Item>
         ))}
       </List>

@@ -5,9 +5,9 @@ import type { ReactNode } from 'react';
 import type { Alerts, Cluster, GroupItem } from '../api/schema.js';
 import { useApi } from '../api/use-api.js';
 import { bytes, count, percent } from '../parts/format.js';
-import { Answered, Card, Count, Figure, Page } from '../parts/show.js';
+import { Answered, Card, Count, Figure, Mark, Page } from '../parts/show.js';
 import type { Words } from '../text/en.js';
-import { useWords } from '../text/text.js';
+import { useLanguage, useWords } from '../text/text.js';
 
 type Firing = Alerts['firing'][number];
 
@@ -26,7 +26,7 @@ const freeMin = 0.15;
 
 /** Is it all right: one sentence, and the five worst things, each a link to its cause. */
 export function Overview() {
-  const words = useWords();
+  const { words, said } = useLanguage();
   const cluster = useApi('describeCluster', {});
   const groups = useApi('listGroups', { query: { progress: 'true', limit: groupsMax } }, { everyMs: 5_000 });
   const alerts = useApi('listAlerts', {}, { everyMs: 5_000 });
@@ -34,7 +34,7 @@ export function Overview() {
     <Page title={words.overview}>
       <Answered of={cluster}>
         {(state) => {
-          const worries = worriesOf(words, state, groups.data?.items ?? [], alerts.data?.firing ?? []);
+          const worries = worriesOf(words, said, state, groups.data?.items ?? [], alerts.data?.firing ?? []);
           return (
             <>
               <Verdict state={state} worries={worries} />
@@ -85,7 +85,13 @@ function Verdict({ state, worries }: { state: Cluster; worries: readonly Worry[]
   );
 }
 
-function worriesOf(words: Words, state: Cluster, groups: readonly GroupItem[], firing: readonly Firing[]): Worry[] {
+function worriesOf(
+  words: Words,
+  said: (text: string) => string,
+  state: Cluster,
+  groups: readonly GroupItem[],
+  firing: readonly Firing[],
+): Worry[] {
   const brokers = (name: string): ReactNode => (
     <Anchor component={Link} to="/brokers" hash={name}>
       {name}
@@ -93,7 +99,7 @@ function worriesOf(words: Words, state: Cluster, groups: readonly GroupItem[], f
   );
   const worries: Worry[] = state.reasons.map((reason, i) => {
     const set = state.brokerSets.find(({ name }) => reason.startsWith(`${name}: `))?.name;
-    const text = set === undefined ? reason : reason.slice(set.length + 2);
+    const text = said(set === undefined ? reason : reason.slice(set.length + 2));
     return { key: `reason ${i}`, weight: 4e15 - i, text, where: brokers(set ?? words.brokers) };
   });
   for (const { name, state: broker } of state.brokerSets) {
@@ -121,7 +127,7 @@ function worriesOf(words: Words, state: Cluster, groups: readonly GroupItem[], f
   for (const alert of firing) {
     if (alert.silenced || isTold(alert)) continue;
     const weight = alert.severity === 'critical' ? 3.5e15 : 2e15;
-    worries.push({ key: alert.key, weight, text: alert.text, where: <AlertLink words={words} alert={alert} /> });
+    worries.push({ key: alert.key, weight, text: said(alert.text), where: <AlertLink words={words} alert={alert} /> });
   }
   return worries.sort((a, b) => b.weight - a.weight);
 }
@@ -186,10 +192,15 @@ function TopLag({ groups }: { groups: readonly GroupItem[] }) {
         </Table.Tr>
       </Table.Thead>
       <Table.Tbody>
-        {top.map(({ name, progress }) => (
+        {top.map(({ name, progress, pausedUntilMs }) => (
           <Table.Tr key={name}>
             <Table.Td>
-              <GroupLink name={name} />
+              <Group gap="xs">
+                <GroupLink name={name} />
+                {pausedUntilMs !== undefined && pausedUntilMs > Date.now() && (
+                  <Mark color="orange">{words.isPaused}</Mark>
+                )}
+              </Group>
             </Table.Td>
             <Table.Td ta="right">
               <Count value={progress?.lag ?? 0} />

@@ -1,6 +1,6 @@
 import { Button, Group, NativeSelect, NumberInput, TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { useNavigate, useParams } from '@tanstack/react-router';
+import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 
 import type { TopicDescription } from '../api/schema.js';
@@ -46,6 +46,9 @@ function TopicNamed({ name }: { readonly name: string }) {
       actions={
         topic.data && (
           <>
+            <Link to="/messages" search={{ topic: name }}>
+              {words.messagesOf}
+            </Link>
             <Button variant="default" onClick={change.open}>
               {words.change}
             </Button>
@@ -67,7 +70,7 @@ function TopicNamed({ name }: { readonly name: string }) {
               <Figure label={words.permission} value={words.permissions[data.permission]} />
               <Figure
                 label={words.retention}
-                value={data.retentionMs === undefined ? '—' : duration(data.retentionMs)}
+                value={data.retentionMs === undefined ? words.byDefault : duration(data.retentionMs)}
               />
               {data.bodyMask !== undefined && <Figure label={words.bodyMask} value={data.bodyMask} />}
               <Figure label={words.created} value={<Ago ms={data.createdMs} />} />

@@ -54,7 +54,7 @@ export function Topics() {
       },
       {
         ...{ id: 'retention', head: words.retention, by: ({ retentionMs }) => retentionMs ?? 0 },
-        cell: ({ retentionMs }) => (retentionMs === undefined ? '—' : duration(retentionMs)),
+        cell: ({ retentionMs }) => (retentionMs === undefined ? words.byDefault : duration(retentionMs)),
       },
       {
         id: 'created',

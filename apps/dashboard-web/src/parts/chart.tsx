@@ -4,6 +4,7 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
 import { useWords } from '../text/text.js';
+import { clock, moment } from './format.js';
 
 export interface Line {
   readonly label: string;
@@ -40,14 +41,21 @@ export default function Chart({
         width: box.clientWidth,
         height,
         series: [
-          { label: words.time },
+          {
+            label: words.time,
+            value: (_: uPlot, seconds: number | null) => (seconds === null ? '' : moment(seconds * 1000)),
+          },
           ...lines.map(({ label: name, color }) => ({ label: name, stroke: color, width: 2, spanGaps: false })),
         ],
         axes: [
-          { stroke: ink, grid },
+          { stroke: ink, grid, values: (_, seconds) => seconds.map((at) => clock(at * 1000)) },
           { stroke: ink, grid, size: 70 },
         ],
-        scales: { x: { range: [(toMs - spanMs) / 1000, toMs / 1000] } },
+        scales: {
+          x: { range: [(toMs - spanMs) / 1000, toMs / 1000] },
+          // From nothing on, or little would look like much.
+          y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] },
+        },
         legend: { show: true },
       },
       [timesMs.map((ms) => ms / 1000), ...lines.map(({ values }) => [...values])],

@@ -22,6 +22,15 @@ export function moment(ms: number): string {
   return `${day} ${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}.${pad(at.getMilliseconds(), 3)}`;
 }
 
+/** As much of a moment as a line over a day needs: its day where that begins. */
+export function clock(ms: number): string {
+  const at = new Date(ms);
+  const isMidnight = at.getHours() === 0 && at.getMinutes() === 0;
+  return isMidnight
+    ? `${pad(at.getMonth() + 1)}-${pad(at.getDate())}`
+    : `${pad(at.getHours())}:${pad(at.getMinutes())}`;
+}
+
 const steps = [
   { unit: 'd', ms: 86_400_000 },
   { unit: 'h', ms: 3_600_000 },

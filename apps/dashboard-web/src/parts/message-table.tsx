@@ -34,7 +34,7 @@ export function MessageTable({ rows, label }: { readonly rows: readonly Message[
       { id: 'keys', head: words.keys, cell: ({ keys }) => keys.join(', ') },
       { id: 'group', head: words.messageGroup, by: (row) => row.messageGroup, cell: (row) => row.messageGroup },
       {
-        ...{ id: 'place', head: words.queue },
+        ...{ id: 'place', head: words.place },
         cell: ({ brokerSet, queueId, offset }) => `${brokerSet}/${queueId}${offset === undefined ? '' : `/${offset}`}`,
       },
       { id: 'bytes', head: words.bytes, by: (row) => row.bodyBytes, cell: (row) => bytes(row.bodyBytes), right: true },

@@ -3,6 +3,7 @@ import { createContext, use, useCallback, useMemo, useState, type ReactNode } fr
 import type { ApiError } from '../api/client.js';
 import { en, type Words } from './en.js';
 import { problemText } from './problems.js';
+import { chineseOf } from './said.js';
 import { zh } from './zh.js';
 
 export const languages = { en: 'English', zh: '中文' } as const;
@@ -13,10 +14,12 @@ interface Spoken {
   readonly language: Language;
   readonly words: Words;
   readonly problemText: (error: ApiError) => string;
+  /** A sentence of the API that is no problem of a call. */
+  readonly said: (text: string) => string;
   readonly speak: (language: Language) => void;
 }
 const Context = createContext<Spoken>({
-  ...{ language: 'en', words: en, problemText: ({ message }) => message },
+  ...{ language: 'en', words: en, problemText: ({ message }) => message, said: (text) => text },
   speak: () => undefined,
 });
 const kept = 'cometmq.language';
@@ -38,6 +41,7 @@ export function TextProvider({ children }: { readonly children: ReactNode }) {
     () => ({
       ...{ language, words: dictionaries[language], speak },
       problemText: (error: ApiError) => problemText(language, error),
+      said: (text: string) => (language === 'zh' ? chineseOf(text) : text),
     }),
     [language, speak],
   );

@@ -395,6 +395,8 @@ describe('consumer groups', () => {
       members: [
         {
           clientId: 'client-1',
+          language: someTraits.language,
+          version: someTraits.version,
           brokerSets: ['broker-0', 'broker-1'],
           subscriptions: [{ topic: 'orders', filter: 'tag', expression: 'a||b' }],
         },

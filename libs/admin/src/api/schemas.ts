@@ -818,6 +818,8 @@ export const schemas: Readonly<Record<string, Schema>> = {
         object(
           {
             clientId: text,
+            language: described(text, 'Of its SDK, as it said; empty: it did not.'),
+            version: text,
             brokerSets: arrayOf(text),
             subscriptions: arrayOf(
               object({ topic: text, filter: { type: 'string', enum: ['tag', 'sql'] }, expression: text }, 'all'),

@@ -58,6 +58,9 @@ export interface GroupItem extends GroupView {
 
 interface MemberView {
   readonly clientId: string;
+  /** Of its SDK, as it said; empty: it did not. */
+  readonly language: string;
+  readonly version: string;
   readonly brokerSets: string[];
   readonly subscriptions: readonly { readonly topic: string; readonly filter: string; readonly expression: string }[];
 }
@@ -161,6 +164,8 @@ function membersOf(answers: Answers<GroupState>['answers'], nameOf: (id: TopicId
 function memberView(session: Session, brokerSet: string, nameOf: (id: TopicId) => string): MemberView {
   return {
     clientId: session.clientId,
+    language: session.language,
+    version: session.version,
     brokerSets: [brokerSet],
     subscriptions: session.subscriptions.map(({ topicId, filter }) => ({
       topic: nameOf(topicId),
