@@ -37,7 +37,7 @@ import {
 } from '@cometmq/model';
 import { Encoding, Message, MessageType as WireType } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
-import { findMessages, type LogRecord, type MessageStore } from '@cometmq/store';
+import { findMessages, isPending, type LogRecord, type MessageStore } from '@cometmq/store';
 
 import { messageRecord } from './inspect/message-life.js';
 import type { LogClock } from './log-clock.js';
@@ -190,7 +190,7 @@ export class DeadLetterReplays {
     const { groupId, reason, target } = decodeReference(shown.payload);
     if (reason !== referenceReason.deadLetter || groupId !== group.id) return undefined;
     const origin = await this.recordAt(target);
-    const standing = origin?.kind === RecordKind.pending ? await this.release(origin) : origin;
+    const standing = origin && isPending(origin.kind) ? await this.release(origin) : origin;
     if (!standing) return undefined;
     const { topicId, queueId: queue, queueOffset: offset } = standing;
     return { letterTopicId: shown.topicId, letterOffset: shown.queueOffset, topicId, queueId: queue, offset };

@@ -5,7 +5,6 @@ import {
   deadLetterCause,
   deadLetterTopic,
   Envelope,
-  RecordKind,
   queueId,
   referenceReason,
   type ConsumerGroup,
@@ -16,7 +15,7 @@ import {
   type TopicId,
 } from '@cometmq/model';
 import { failureFacts, MqError } from '@cometmq/shared';
-import { findMessages, type StorePorts } from '@cometmq/store';
+import { findMessages, isPending, type StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import { keepOnly, type Forgetful, type Living } from './forgetful.js';
@@ -269,7 +268,7 @@ export class DeadLetters implements Forgetful {
   private async wasDone(group: ConsumerGroup, { topicId, messageId }: HeldMessage): Promise<boolean> {
     for (const message of await findMessages(this.store, topicId, messageId, sameIdMax)) {
       const { kind, queueId: queue, queueOffset: offset } = message;
-      if (kind === RecordKind.pending) continue; // Nobody has been given it yet.
+      if (isPending(kind)) continue; // Nobody has been given it yet.
       const frontier = this.groups.figures(group.id, topicId, queue)?.frontier ?? 0;
       if (offset < frontier && !this.groups.isOpen(group.id, { topicId, queueId: queue, offset })) return true;
     }

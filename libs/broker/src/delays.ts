@@ -16,6 +16,7 @@ import type { Timer, TimersView } from '@cometmq/timers';
 import { FarTimers } from './far-timers.js';
 import { keepOnly, type Forgetful, type Living } from './forgetful.js';
 import type { LogClock } from './log-clock.js';
+import type { EarlierPlaces } from './transfers/earlier-places.js';
 
 /** What is used of the store. */
 type Store = Pick<
@@ -43,6 +44,9 @@ const failedMs = 1_000;
 export interface DelayParts {
   readonly store: Store;
   readonly timers: TimersView;
+  readonly places: Pick<EarlierPlaces, 'here'>;
+  /** A message that stood there is on its way to another broker set. */
+  readonly isOnItsWay: (position: LogPosition) => boolean;
   /** Topics as they were last defined, also those that the metadata has lost. */
   readonly definitions: Pick<Directory, 'topicById'>;
   readonly clock: Clock;
@@ -92,7 +96,8 @@ export class Delays implements Forgetful {
     this.changed(dueMs);
   }
 
-  private changed(dueMs: number): void {
+  /** One is here, or is due at another time. */
+  changed(dueMs: number): void {
     if (dueMs < this.armedMs && !this.turning) this.arm(dueMs);
   }
 
@@ -105,27 +110,49 @@ export class Delays implements Forgetful {
   }
 
   /** @throws MqError MESSAGE_NOT_FOUND when it waits no more */
-  async takeBack(place: PendingPlace): Promise<string> {
+  async takeBack(asked: PendingPlace): Promise<string> {
+    const place = await this.here(asked);
     const messageId = await this.messageId(place);
     const { store, logClock, timers } = this.parts;
     await this.far.find(place, (timer) => {
       if (timer) store.appendDropped([timer], logClock.nowMs());
-      else if (!timers.wasTakenBack(place.position)) throw waitsNoMore();
+      else if (!timers.wasTakenBack(place.position)) throw this.waitsNoMore(place);
     });
     await this.committed(store.appendEnd); // Also when somebody else's drop is still on its way to the disk.
     return messageId;
   }
 
   /** Due at another time from now on; the handle stays good. @throws MqError MESSAGE_NOT_FOUND when it waits no more */
-  async move(place: PendingPlace, dueMs: number): Promise<void> {
+  async move(asked: PendingPlace, dueMs: number): Promise<void> {
+    const place = await this.here(asked);
     const { store, logClock, timers } = this.parts;
     const { end } = await this.far.find(place, (timer) => {
-      if (!timer) throw waitsNoMore();
+      if (!timer) throw this.waitsNoMore(place);
       const { kind, payload } = timers.decideMove([{ timer, dueMs }]);
       return store.append(kind, logClock.nowMs(), payload);
     });
     this.changed(dueMs);
     await this.committed(end);
+  }
+
+  /** One that waits. @throws MqError UNAVAILABLE while it is on its way to another broker set */
+  async find(asked: PendingPlace): Promise<Timer | undefined> {
+    const place = await this.parts.places.here(asked);
+    if (!place) return undefined;
+    return this.far.find(place, (timer) => {
+      if (!timer && this.parts.isOnItsWay(place.position)) throw onItsWay();
+      return timer;
+    });
+  }
+
+  private async here(asked: PendingPlace): Promise<PendingPlace> {
+    const place = await this.parts.places.here(asked);
+    if (!place) throw waitsNoMore();
+    return place;
+  }
+
+  private waitsNoMore({ position }: PendingPlace): MqError {
+    return this.parts.isOnItsWay(position) ? onItsWay() : waitsNoMore();
   }
 
   private async messageId({ position, size }: PendingPlace): Promise<string> {
@@ -256,6 +283,10 @@ export class Delays implements Forgetful {
       store.appendDropped([timer], logClock.nowMs());
     }
   }
+}
+
+function onItsWay(): MqError {
+  return new MqError('UNAVAILABLE', 'the message is on its way to another broker set');
 }
 
 function waitsNoMore(): MqError {

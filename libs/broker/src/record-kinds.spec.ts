@@ -7,7 +7,15 @@
 import type { Peer, TransferCall } from '@cometmq/client';
 import { someTraits } from '@cometmq/client/testing';
 import { deadLetterTopic, encodeEnvelope, encodeLagSampled, MessageType, queueId, RecordKind } from '@cometmq/model';
-import type { ConsumerGroup, LogPosition, PendingPlace, QueueOffset, Topic } from '@cometmq/model';
+import type {
+  ConsumerGroup,
+  LogPosition,
+  PendingPast,
+  PendingPlace,
+  QueueOffset,
+  Topic,
+  Transfer,
+} from '@cometmq/model';
 import { Message } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
@@ -50,7 +58,7 @@ class KindsWorld extends BrokerWorld {
   }
   private takes = 0;
   /** A message of another set, for the group alone. */
-  async takeOne(topic: Topic, id: string, liteTopic?: string): Promise<void> {
+  async takeOne(topic: Topic, id: string, liteTopic?: string, past?: PendingPast): Promise<void> {
     const none = Buffer.alloc(0);
     const draft = { type: topic.type, tag: none, id: Buffer.from(id), group: none, keys: [] };
     const lite = liteTopic === undefined ? {} : { liteTopic: Buffer.from(liteTopic) };
@@ -69,7 +77,7 @@ class KindsWorld extends BrokerWorld {
           groupHash: 0,
           audience,
           payload,
-          delayed: false,
+          past,
         },
       ],
     });
@@ -551,7 +559,7 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     await world.pass(500, () => world.broker.views.transfers.onTheirWay === 2);
     await world.committed();
     const [open] = world.broker.views.transfers.open();
-    expect(open!.transfer.queues[0]!.messages.map(({ audience }) => audience)).toEqual([
+    expect((open!.transfer as Transfer).queues[0]!.messages.map(({ audience }) => audience)).toEqual([
       { only: false, groups: [{ groupId: world.group.id, attempts: 1 }] },
       { only: false, groups: [{ groupId: world.group.id, attempts: 0 }] },
     ]);
@@ -561,6 +569,88 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
         groups: 'committed 2, frontier 2, in flight 0',
         transfers: [`${world.topic.id}/0 1+2 only nobody`, `open ${open!.position} to broker-1: 2 messages`, 'sent 0'],
       },
+    };
+  },
+
+  /** Of each sort one that waits here before, and stays. */
+  async transferredPending(world) {
+    const later = await world.topicOf(delay, 'later');
+    const deals = await world.topicOf(transaction, 'deals');
+    const dueMs = world.clock.wallMs() + 5_000;
+    await world.pending('late', later, dueMs);
+    await world.pending('half', deals);
+    const places = [{ brokerSet: 'broker-1', position: 7 as LogPosition, size: 70 }];
+    const half = { checks: 4, lastCheckMs: 1, nextCheckMs: dueMs, parked: false };
+    await world.takeOne(later, 'a', undefined, { dueMs: dueMs + 1, storedMs: 1, half: undefined, places });
+    await world.takeOne(deals, 'b', undefined, { dueMs: 0, storedMs: 2, half, places });
+    await world.committed();
+    const from = { position: 7 as LogPosition, size: 70, from: 'broker-1' };
+    return {
+      says: async () => {
+        const { delays, transactions } = world.broker.waiting!;
+        const there = await transactions.find({ ...from, topicId: deals.id, dueMs: 0 });
+        return {
+          pending: [world.waits(later), world.waits(deals)],
+          timers: [world.timers(later), (await delays.find({ ...from, topicId: later.id, dueMs }))?.dueMs],
+          transactions: [world.halves(deals), there?.checks, there?.storedMs, there?.nextCheckMs],
+          transfers: world.broker.views.transfers.describe(),
+        };
+      },
+      wanted: {
+        pending: [2, 2],
+        timers: [2, dueMs + 1],
+        transactions: [2, 4, 2, dueMs],
+        transfers: ['from 5/broker-1 128 0', 'sent 0'],
+      },
+    };
+  },
+
+  /** All that waits, and that no queue shows; the other set does not answer. */
+  async transferPending(world) {
+    const later = await world.topicOf(delay, 'later');
+    const deals = await world.topicOf(transaction, 'deals');
+    const dueMs = world.clock.wallMs() + 3_600_000;
+    for (const id of ['a', 'b']) await world.pending(id, later, dueMs);
+    await world.pending('c', deals);
+    await world.leave(() => Promise.reject(new MqError('UNAVAILABLE', 'it is away')));
+    await world.pass(500, () => world.broker.views.transfers.onTheirWay === 3);
+    await world.committed();
+    const [open] = world.broker.views.transfers.open();
+    return {
+      says: () => ({
+        timers: world.timers(later),
+        transactions: world.halves(deals),
+        transfers: world.broker.views.transfers.describe(),
+      }),
+      wanted: {
+        timers: 0,
+        transactions: 0,
+        transfers: [`open ${open!.position} to broker-1: 3 messages`, 'sent 0'],
+      },
+    };
+  },
+
+  async transferPendingDone(world) {
+    const later = await world.topicOf(delay, 'later');
+    const deals = await world.topicOf(transaction, 'deals');
+    for (const id of ['a', 'b']) await world.pending(id, later, world.clock.wallMs() + 3_600_000);
+    await world.pending('c', deals);
+    const calls: TransferCall[] = [];
+    await world.leave((call) => Promise.resolve(void calls.push(call)));
+    await world.pass(500, () => world.broker.views.transfers.sent === 3);
+    await world.committed();
+    expect(calls.flatMap(({ messages }) => messages).map(({ past }) => past?.places)).toMatchObject([
+      [{ brokerSet: 'broker-0' }],
+      [{ brokerSet: 'broker-0' }],
+      [{ brokerSet: 'broker-0' }],
+    ]);
+    return {
+      says: async () => ({
+        pending: [world.waits(later), world.waits(deals)],
+        released: await world.released(),
+        transfers: world.broker.views.transfers.describe(),
+      }),
+      wanted: { pending: [0, 0], released: 3, transfers: ['sent 3'] },
     };
   },
 

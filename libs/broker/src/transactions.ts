@@ -20,6 +20,7 @@ import { decide } from './decide.js';
 import { keepOnly, type Forgetful, type Living } from './forgetful.js';
 import type { LogClock } from './log-clock.js';
 import type { ProducerSessions } from './producer-sessions.js';
+import type { EarlierPlaces } from './transfers/earlier-places.js';
 import { TryingAgain } from './trying-again.js';
 
 /** What is used of the store. */
@@ -41,6 +42,9 @@ const fromTheFirst = { storedMs: 0, position: -1 } as const;
 export interface TransactionParts {
   readonly store: Store;
   readonly view: TransactionsView;
+  readonly places: Pick<EarlierPlaces, 'here'>;
+  /** A message that stood there is on its way to another broker set. */
+  readonly isOnItsWay: (position: LogPosition) => boolean;
   /** Topics as they were last defined, also those that the metadata has lost. */
   readonly definitions: Pick<Directory, 'topicById'>;
   readonly producers: ProducerSessions;
@@ -98,7 +102,15 @@ export class Transactions implements Forgetful {
     }
   }
 
-  end({ place, resolution }: EndTransactionCall, done: Done<void>): void {
+  end(call: EndTransactionCall, done: Done<void>): void {
+    if (call.place.from === undefined) return this.endHere(call, done);
+    this.here(call.place).then(
+      (place) => this.endHere({ ...call, place }, done),
+      (caught: unknown) => done(MqError.from(caught), undefined),
+    );
+  }
+
+  private endHere({ place, resolution }: EndTransactionCall, done: Done<void>): void {
     const { store } = this.parts;
     decide(store, done, () => {
       // "Not known yet" changes nothing: it is asked about again after the pause.
@@ -108,7 +120,8 @@ export class Transactions implements Forgetful {
   }
 
   /** An operator's word; kept with who said it and when. @throws MqError INVALID_TRANSACTION_ID, CONFLICT */
-  async resolve(place: PendingPlace, resolution: Resolution, who: string): Promise<void> {
+  async resolve(asked: PendingPlace, resolution: Resolution, who: string): Promise<void> {
+    const place = await this.here(asked);
     const { store, view, logClock } = this.parts;
     const { topicId, position } = place;
     const audit = view.decideAudit({ atMs: logClock.nowMs(), who, resolution, topicId, position });
@@ -137,8 +150,23 @@ export class Transactions implements Forgetful {
         throw new MqError(opposite, `the transaction has been ${other} already`);
       }
       case 'unknown':
-        throw new MqError('INVALID_TRANSACTION_ID', 'no open transaction has this id; it may have ended long ago');
+        throw this.parts.isOnItsWay(place.position) ? onItsWay() : unknownId();
     }
+  }
+
+  /** One that is open. @throws MqError UNAVAILABLE while it is on its way to another broker set */
+  async find(asked: PendingPlace): Promise<HalfMessage | undefined> {
+    const place = await this.parts.places.here(asked);
+    const half = place && this.parts.view.half(place.position);
+    if (half) return half.size === place.size && half.topicId === place.topicId ? half : undefined;
+    if (place && this.parts.isOnItsWay(place.position)) throw onItsWay();
+    return undefined;
+  }
+
+  private async here(asked: PendingPlace): Promise<PendingPlace> {
+    const place = await this.parts.places.here(asked);
+    if (!place) throw unknownId();
+    return place;
   }
 
   private apply(half: HalfMessage, resolution: Resolution, reason: number, audit?: DecidedRecord): void {
@@ -329,6 +357,14 @@ export class Transactions implements Forgetful {
       'a half message can not be read, so nobody is asked about it: it stays open until its producer or an operator ends it, or it is given up (comet broker give-up)',
     );
   }
+}
+
+function onItsWay(): MqError {
+  return new MqError('UNAVAILABLE', 'the half message is on its way to another broker set');
+}
+
+function unknownId(): MqError {
+  return new MqError('INVALID_TRANSACTION_ID', 'no open transaction has this id; it may have ended long ago');
 }
 
 function bump(counts: Map<TopicId, number>, topicId: TopicId): void {

@@ -31,7 +31,7 @@ export class WaitingReports implements WaitingAdmin {
   }
 
   async findDelayed(brokerSet: string, place: PendingPlace): Promise<DelayedState | undefined> {
-    const timer = await this.leading(brokerSet).delays.far.find(place, (found) => found);
+    const timer = await this.leading(brokerSet).delays.find(place);
     return timer && this.delayedState(timer);
   }
 
@@ -52,9 +52,8 @@ export class WaitingReports implements WaitingAdmin {
   }
 
   async findHalf(brokerSet: string, place: PendingPlace): Promise<HalfState | undefined> {
-    this.leading(brokerSet);
-    const half = this.broker.halfMessages.half(place.position);
-    return half?.size === place.size && half.topicId === place.topicId ? this.halfState(half) : undefined;
+    const half = await this.leading(brokerSet).transactions.find(place);
+    return half && this.halfState(half);
   }
 
   async resolveHalf(brokerSet: string, place: PendingPlace, resolution: HalfResolution, who: string): Promise<void> {
@@ -80,7 +79,16 @@ export class WaitingReports implements WaitingAdmin {
   private async halfState(half: HalfMessage): Promise<HalfState> {
     const { position, size, topicId, checks, lastCheckMs, nextCheckMs, parked } = half;
     const place = { position, size, topicId, dueMs: 0 };
-    return { place, ...(await this.read(position, size)), checks, lastCheckMs, nextCheckMs, parked };
+    // Pages go by when it was stored first, which may have been in another broker set.
+    return {
+      place,
+      ...(await this.read(position, size)),
+      storedMs: half.storedMs,
+      checks,
+      lastCheckMs,
+      nextCheckMs,
+      parked,
+    };
   }
 
   /** One that can't be read is shown without its names: it must be possible to cancel it. */
@@ -91,7 +99,8 @@ export class WaitingReports implements WaitingAdmin {
     try {
       const { payload, timestampMs } = await this.broker.store.read(position, size);
       const envelope = new Envelope(payload);
-      return { messageId: envelope.id, tag: envelope.tag.toString('utf8'), storedMs: timestampMs };
+      const storedMs = envelope.transferMark?.past?.storedMs ?? timestampMs;
+      return { messageId: envelope.id, tag: envelope.tag.toString('utf8'), storedMs };
     } catch (caught) {
       throwAssertion(caught);
       return { messageId: '', tag: '', storedMs: 0 };

@@ -42,6 +42,7 @@ export * from './grpc-dead-letter-admin.js';
 export * from './grpc-inspect-admin.js';
 export * from './grpc-waiting-admin.js';
 export * from './waiting-admin.js';
+export * from './where-it-is.js';
 export * from './public-client.js';
 export * from './settings.js';
 export * from './grpc-set-registry.js';

@@ -39,7 +39,7 @@ const delivered = fc.record({
     freq: 20, // Most have none.
   }),
 });
-const place = fc.record({ topicId: u32, position: u53, size: u32, dueMs: u53 });
+const place = fc.record({ topicId: u32, position: u53, size: u32, dueMs: u53, from: fc.string() });
 
 const call: fc.Arbitrary<internal.LinkCall> = fc.record({
   id: u53,

@@ -4,7 +4,7 @@
  */
 import { memberId } from '@cometmq/model';
 import type { Epoch, GroupId, LogOutline, LogPosition, LogTail, QueueId, Refusal, SetState } from '@cometmq/model';
-import type { StandReason, TopicId } from '@cometmq/model';
+import type { PendingPast, StandReason, TopicId } from '@cometmq/model';
 import { internal } from '@cometmq/proto';
 import { MqError, fieldBytes, putLength, putVarint, varintBytes } from '@cometmq/shared';
 
@@ -197,8 +197,9 @@ export function statusToWire({
 export function transferToWire({ messages, ...rest }: TransferCall): internal.TakeTransferRequest {
   return {
     ...rest,
-    messages: messages.map(({ audience, payload, ...each }) => ({
+    messages: messages.map(({ audience, payload, past, ...each }) => ({
       ...each,
+      past: past && { ...past, places: [...past.places] },
       only: audience.only,
       groups: audience.groups.map((group) => ({ ...group })),
       payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
@@ -210,13 +211,18 @@ export function transferFromWire({ messages, ...rest }: internal.TakeTransferReq
   return {
     ...rest,
     transfer: rest.transfer as LogPosition,
-    messages: messages.map(({ only, groups, topicId, queueId, ...each }) => ({
+    messages: messages.map(({ only, groups, topicId, queueId, past, ...each }) => ({
       ...each,
+      ...(past && { past: pastFromWire(past) }),
       topicId: topicId as TopicId,
       queueId: queueId as QueueId,
       audience: { only, groups: groups.map(({ groupId, attempts }) => ({ groupId: groupId as GroupId, attempts })) },
     })),
   };
+}
+
+function pastFromWire({ places, ...past }: internal.PendingPast): PendingPast {
+  return { ...past, places: places.map((place) => ({ ...place, position: place.position as LogPosition })) };
 }
 
 export function statusFromWire(wire: internal.MemberStatus): MemberStatus {

@@ -6,6 +6,7 @@ import type {
   LogPosition,
   LogTail,
   MemberId,
+  PendingPast,
   QueueId,
   Refusal,
   SetState,
@@ -105,8 +106,8 @@ export interface TransferredMessage {
   readonly audience: Audience;
   /** As it lies in the other set's log. */
   readonly payload: Uint8Array;
-  /** It is not due. */
-  readonly delayed: boolean;
+  /** Of one that no queue shows: what it was. */
+  readonly past?: PendingPast | undefined;
 }
 
 export interface FollowHello {

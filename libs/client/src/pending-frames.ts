@@ -6,7 +6,13 @@ import type { EndTransactionCall } from './broker-link.js';
 
 /** Messages that no queue shows yet, on the wire and back. */
 export function placeToWire(place: PendingPlace): internal.PendingPlace {
-  return { topicId: place.topicId, position: place.position, size: place.size, dueMs: place.dueMs };
+  return {
+    topicId: place.topicId,
+    position: place.position,
+    size: place.size,
+    dueMs: place.dueMs,
+    from: place.from ?? '',
+  };
 }
 
 export function placeFromWire(wire: internal.PendingPlace | undefined): PendingPlace {
@@ -16,6 +22,7 @@ export function placeFromWire(wire: internal.PendingPlace | undefined): PendingP
     position: wire.position as LogPosition,
     size: wire.size,
     dueMs: wire.dueMs,
+    ...(wire.from !== '' && { from: wire.from }),
   };
 }
 

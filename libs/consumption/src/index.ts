@@ -28,4 +28,4 @@ export { OffsetRuns } from './offset-runs.js';
 export * from './ports.js';
 export { PullOffsets } from './pull-offsets.js';
 export type { QueueAudiences } from './queue-audiences.js';
-export { countOf, TransfersView, type OpenTransfer, type Taken } from './transfers-view.js';
+export { countOf, isOfPending, TransfersView, type OpenTransfer, type Taken } from './transfers-view.js';

@@ -1,19 +1,24 @@
 import {
+  decodePendingTransfer,
   decodeTopicDeleted,
   decodeTransfer,
   decodeTransferDone,
   eachExpired,
   eachLiteQueueGone,
+  encodePendingTransfer,
   encodeTransfer,
   Envelope,
   nobody,
+  pendingTransferOver,
   RecordKind,
   type Audience,
   type LogPosition,
+  type PendingTransfer,
   type QueueId,
   type StateChange,
   type TopicId,
   type Transfer,
+  type TransferMark,
 } from '@cometmq/model';
 import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 
@@ -36,7 +41,7 @@ export interface Taken {
 /** A transfer that the other set may not have yet, or not have all of. */
 export interface OpenTransfer {
   readonly position: LogPosition;
-  readonly transfer: Transfer;
+  readonly transfer: Transfer | PendingTransfer;
 }
 
 const layout = 1;
@@ -48,6 +53,7 @@ const layout = 1;
  *
  *   audiences/<topic>/<queue>/<piece>   queue-audiences.ts
  *   open/<position>                     the payload of the transfer's record
+ *   pending/<position>                  the same of one of pending messages
  *   taken/<log>/<broker set>            | 1 | transfer | index |
  *   sent                                | 1 | messages |
  *   leaving                             | 1 | topics | topic × topics |
@@ -56,6 +62,9 @@ export class TransfersView {
   readonly name = 'transfers';
   readonly kinds: ReadonlySet<RecordKind> = new Set<RecordKind>([
     RecordKind.transferred,
+    RecordKind.transferredPending,
+    RecordKind.transferPending,
+    RecordKind.transferPendingDone,
     RecordKind.transfer,
     RecordKind.transferDone,
     RecordKind.transfersEnded,
@@ -68,7 +77,9 @@ export class TransfersView {
   /** Topics of which messages with a group have gone: those that follow them go, too, before anybody is given them. */
   readonly leaving = new Set<TopicId>();
   private readonly topics = new Map<TopicId, Map<QueueId, QueueAudiences>>();
-  private readonly opened = new Map<LogPosition, Transfer>();
+  private readonly opened = new Map<LogPosition, Transfer | PendingTransfer>();
+  /** Where pending messages stand that are in transfers which are open. */
+  private readonly pendingPlaces = new Set<LogPosition>();
   private readonly taken = new Map<string, Taken>();
   private readonly audiences = new Map<string, Audience>();
   private readonly dirty = new Set<string>();
@@ -98,6 +109,16 @@ export class TransfersView {
       .sort((one, other) => one.position - other.position);
   }
 
+  /** A pending message that stood here is on its way to another set. */
+  isOnItsWay(position: LogPosition): boolean {
+    return this.pendingPlaces.has(position);
+  }
+
+  /** Whether anything has ever come from another set. */
+  get hasTaken(): boolean {
+    return this.taken.size > 0;
+  }
+
   takenFrom(brokerSet: string, log: number): Taken | undefined {
     return this.taken.get(`${log}/${brokerSet}`);
   }
@@ -110,6 +131,17 @@ export class TransfersView {
         return this.foldTransfer(record.position, decodeTransfer(record.payload));
       case RecordKind.transferDone:
         return this.foldDone(decodeTransferDone(record.payload));
+      case RecordKind.transferredPending:
+        this.foldMark(record.payload);
+        return;
+      case RecordKind.transferPending: {
+        const transfer = decodePendingTransfer(record.payload);
+        this.takeOver(transfer);
+        this.begin(record.position, transfer);
+        return;
+      }
+      case RecordKind.transferPendingDone:
+        return this.foldDone(pendingTransferOver(record.payload));
       case RecordKind.transfersEnded:
         this.sent = 0;
         this.leaving.clear();
@@ -142,7 +174,11 @@ export class TransfersView {
       return;
     }
     if (kind === 'open') {
-      this.opened.set(Number(rest[0]) as LogPosition, decodeTransfer(value));
+      this.begin(Number(rest[0]) as LogPosition, decodeTransfer(value), true);
+      return;
+    }
+    if (kind === 'pending') {
+      this.begin(Number(rest[0]) as LogPosition, decodePendingTransfer(value), true);
       return;
     }
     const from = new ByteReader(value);
@@ -155,7 +191,8 @@ export class TransfersView {
 
   clear(): void {
     this.sent = 0;
-    for (const each of [this.topics, this.opened, this.taken, this.audiences, this.leaving, this.dirty]) each.clear();
+    const { topics, opened, pendingPlaces, taken, audiences, leaving, dirty } = this;
+    for (const each of [topics, opened, pendingPlaces, taken, audiences, leaving, dirty]) each.clear();
   }
 
   /** The whole state in a form that can be compared. */
@@ -175,21 +212,25 @@ export class TransfersView {
   }
 
   private foldTransferred({ topicId, queueId, queueOffset, payload }: QueuedRecord): void {
-    const mark = new Envelope(payload).transferMark;
-    assert(mark !== undefined, 'a message that came from another broker set says so');
-    const { from, log, transfer, index, audience } = mark;
-    this.taken.set(`${log}/${from}`, { transfer, index });
-    this.dirty.add(`taken/${log}/${from}`);
+    const { audience } = this.foldMark(payload);
     // What nobody was done with, and nobody was given, is as any other message.
     if (!audience.only && audience.groups.every(({ attempts }) => attempts === 0)) return;
     this.set(topicId, queueId, queueOffset, audience);
   }
 
+  private foldMark(payload: Uint8Array): TransferMark {
+    const mark = new Envelope(payload).transferMark;
+    assert(mark !== undefined, 'a message that came from another broker set says so');
+    const { from, log, transfer, index } = mark;
+    this.taken.set(`${log}/${from}`, { transfer, index });
+    this.dirty.add(`taken/${log}/${from}`);
+    return mark;
+  }
+
   private foldTransfer(position: LogPosition, transfer: Transfer): void {
     const { instead, queues } = transfer;
-    if (instead !== undefined) this.close(instead);
-    this.opened.set(position, transfer);
-    this.dirty.add(`open/${position}`);
+    this.takeOver(transfer);
+    this.begin(position, transfer);
     if (instead !== undefined) return; // They are on their way already.
     for (const { topicId, queueId, messages } of queues) {
       for (const { offset } of messages) this.set(topicId, queueId, offset, nobody);
@@ -207,9 +248,29 @@ export class TransfersView {
     this.dirty.add('sent');
   }
 
+  private begin(position: LogPosition, transfer: Transfer | PendingTransfer, isLoaded = false): void {
+    this.opened.set(position, transfer);
+    if (isOfPending(transfer)) for (const message of transfer.messages) this.pendingPlaces.add(message.position);
+    if (!isLoaded) this.dirty.add(openKey(position, transfer));
+  }
+
+  /** Of an earlier transfer these go elsewhere; what it has beside them may go to yet another set, by the next record. */
+  private takeOver(transfer: Transfer | PendingTransfer): void {
+    const { instead } = transfer;
+    const earlier = instead === undefined ? undefined : this.opened.get(instead);
+    if (instead === undefined || !earlier) return;
+    const rest = without(earlier, transfer);
+    if (countOf(rest) === 0) return this.close(instead);
+    this.opened.set(instead, rest);
+    this.dirty.add(openKey(instead, rest));
+  }
+
   private close(position: LogPosition): void {
+    const transfer = this.opened.get(position);
+    if (!transfer) return;
     this.opened.delete(position);
-    this.dirty.add(`open/${position}`);
+    if (isOfPending(transfer)) for (const message of transfer.messages) this.pendingPlaces.delete(message.position);
+    this.dirty.add(openKey(position, transfer));
   }
 
   private set(topicId: TopicId, queueId: QueueId, offset: number, audience: Audience): void {
@@ -256,9 +317,10 @@ export class TransfersView {
       const [topicId, queueId, piece] = rest.map(Number);
       return this.of(topicId as TopicId, queueId as QueueId)?.encode(piece as number, out);
     }
-    if (kind === 'open') {
+    if (kind === 'open' || kind === 'pending') {
       const transfer = this.opened.get(Number(rest[0]) as LogPosition);
-      return transfer && encodeTransfer(transfer);
+      if (!transfer) return undefined;
+      return isOfPending(transfer) ? encodePendingTransfer(transfer) : encodeTransfer(transfer);
     }
     out.begin();
     out.u8(layout);
@@ -276,7 +338,33 @@ export class TransfersView {
   }
 }
 
+/** Of messages that no queue shows. */
+export function isOfPending(transfer: Transfer | PendingTransfer): transfer is PendingTransfer {
+  return 'messages' in transfer;
+}
+
 /** Messages that it names. */
-export function countOf({ queues, delayed }: Transfer): number {
-  return queues.reduce((sum, { messages }) => sum + messages.length, delayed.length);
+export function countOf(transfer: Transfer | PendingTransfer): number {
+  if (isOfPending(transfer)) return transfer.messages.length;
+  return transfer.queues.reduce((sum, { messages }) => sum + messages.length, 0);
+}
+
+function without(earlier: Transfer | PendingTransfer, taken: Transfer | PendingTransfer): Transfer | PendingTransfer {
+  if (isOfPending(earlier)) {
+    const gone = new Set(isOfPending(taken) ? taken.messages.map(({ position }) => position) : []);
+    return { ...earlier, messages: earlier.messages.filter(({ position }) => !gone.has(position)) };
+  }
+  const gone = new Set<string>();
+  for (const { topicId, queueId, messages } of isOfPending(taken) ? [] : taken.queues) {
+    for (const { offset } of messages) gone.add(`${topicId}/${queueId}/${offset}`);
+  }
+  const queues = earlier.queues.map((queue) => ({
+    ...queue,
+    messages: queue.messages.filter(({ offset }) => !gone.has(`${queue.topicId}/${queue.queueId}/${offset}`)),
+  }));
+  return { ...earlier, queues: queues.filter(({ messages }) => messages.length > 0) };
+}
+
+function openKey(position: LogPosition, transfer: Transfer | PendingTransfer): string {
+  return `${isOfPending(transfer) ? 'pending' : 'open'}/${position}`;
 }

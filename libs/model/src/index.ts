@@ -19,6 +19,7 @@ export * from './records/group-moved.js';
 export * from './records/lag-sampled.js';
 export * from './records/lite-queues-gone.js';
 export * from './records/metadata.js';
+export * from './records/pending-transfer.js';
 export * from './records/reference.js';
 export * from './records/topic-deleted.js';
 export * from './records/transfer.js';

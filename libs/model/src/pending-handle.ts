@@ -11,6 +11,8 @@ export interface PendingPlace {
   readonly size: number;
   /** When a delayed message was due as it was sent; 0: half of a transaction. */
   readonly dueMs: number;
+  /** The broker set in whose log it stood there; left out: the one that is asked. */
+  readonly from?: string | undefined;
 }
 
 /** A pending message and the broker set that holds it: what the clients' recall handles and transaction ids name. */

@@ -27,6 +27,8 @@ export const RecordKind = {
   featureLevel: 8,
   /** A message that another broker set had, visible in its queue as a `message` is: its envelope says whom it is for. */
   transferred: 9,
+  /** A pending message that another broker set had: no queue shows it, as with `pending`; its envelope says what it was. */
+  transferredPending: 10,
   /** Messages were handed out to a member of a group, or passed over for the whole group. */
   delivery: 16,
   /** Messages are done for a group. */
@@ -53,6 +55,10 @@ export const RecordKind = {
   transferDone: 27,
   /** The broker set takes messages again: what it has handed over before is over. Payload: empty. */
   transfersEnded: 28,
+  /** Pending messages are on their way to another broker set, and wait no more here. */
+  transferPending: 29,
+  /** The other broker set has the pending messages that a transfer named: names them again, so that their space comes free. */
+  transferPendingDone: 30,
   /** Pending delayed messages are due at another time. */
   timerMoved: 32,
   /** A producer was asked what became of half messages; says when to ask again. */

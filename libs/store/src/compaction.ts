@@ -159,6 +159,7 @@ export class Compaction {
         case RecordKind.reference:
           return !directory.isOver(topicId, queueId, queueOffset) || isPinned(position);
         case RecordKind.pending:
+        case RecordKind.transferredPending:
           return (!directory.isDeleted(topicId) && !isReleased(position)) || isPinned(position);
         default:
           return !kinds.has(kind); // What a newer release wrote is not ours to judge.

@@ -2,6 +2,7 @@ import { Envelope, hashText, RecordKind } from '@cometmq/model';
 import type { TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
+import { isPending } from './log/record.js';
 import type { MessageStore } from './message-store.js';
 import type { StoredMessage } from './store-types.js';
 
@@ -26,7 +27,7 @@ export async function findMessages(
   for (const message of await store.readAll(candidates)) {
     if (message instanceof MqError || message.topicId !== topicId || new Envelope(message.payload).id !== messageId)
       continue;
-    found.push(message.kind === RecordKind.pending ? ((await releaseOf(store, message)) ?? message) : message);
+    found.push(isPending(message.kind) ? ((await releaseOf(store, message)) ?? message) : message);
   }
   return found;
 }

@@ -220,6 +220,7 @@ export class Folding {
         this.endsLives(record);
         break;
       case RecordKind.dropped:
+      case RecordKind.transferPendingDone:
         this.endsLives(record);
         break;
       case RecordKind.expiry:

@@ -22,7 +22,8 @@ import type { LogRecord } from './log/record.js';
 import { Opening } from './opening.js';
 import type { StorePorts } from './ports/store-ports.js';
 import { StoreParts } from './store-parts.js';
-import type { Appended, Bounds, Candidate, MessageDraft, Placed, QueuedKind, QueueSize } from './store-types.js';
+import type { Appended, Bounds, Candidate, MessageDraft, PendingKind, Placed } from './store-types.js';
+import type { QueuedKind, QueueSize } from './store-types.js';
 import type { ReadMessage } from './store-types.js';
 import type { ReferenceDraft, Snapshot, StoredMessage, StoreOptions, StoreSizes, TopicSize } from './store-types.js';
 import type { SnapshotInfo } from './snapshot/snapshots.js';
@@ -129,8 +130,8 @@ export class MessageStore implements StorePorts, Component {
   appendReference(draft: ReferenceDraft, following?: DecidedRecord): Appended {
     return this.writer.appendReference(draft, following);
   }
-  appendPending(draft: MessageDraft): Placed {
-    return this.writer.appendPending(draft);
+  appendPending(draft: MessageDraft, kind?: PendingKind): Placed {
+    return this.writer.appendPending(draft, kind);
   }
   appendDropped(list: readonly Dropped[], timestampMs: number): Placed {
     return this.writer.appendDropped(list, timestampMs);

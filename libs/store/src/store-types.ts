@@ -90,6 +90,9 @@ export interface ReferenceDraft {
 /** A message that stands in its queue with its body: one that was sent here, or came from another broker set. */
 export type QueuedKind = typeof RecordKind.message | typeof RecordKind.transferred;
 
+/** A message that no queue shows yet: one that was sent here, or came from another broker set. */
+export type PendingKind = typeof RecordKind.pending | typeof RecordKind.transferredPending;
+
 export interface QueuePlace {
   readonly topicId: TopicId;
   readonly queueId: QueueId;

@@ -22,7 +22,7 @@ import { untilCommitted } from './log/commit-log.js';
 import type { CommitLog } from './log/commit-log.js';
 import { hasQueueHeader, headerBytesOf, queueHeaderBytes } from './log/record.js';
 import type { LogRecord, QueueFields, RecordDraft } from './log/record.js';
-import type { Appended, Placed, QueuedKind, QueuePlace, ReferenceDraft } from './store-types.js';
+import type { Appended, PendingKind, Placed, QueuedKind, QueuePlace, ReferenceDraft } from './store-types.js';
 import { encodeFeatureLevel } from './views/feature-level.js';
 import type { MessageDraft } from './views/state-view.js';
 
@@ -106,14 +106,14 @@ export class StoreWriter {
   }
 
   /** @throws MqError as `appendMessage`; TOO_MANY_REQUESTS also when the quota of pending messages is used up */
-  appendPending(draft: MessageDraft): Placed {
+  appendPending(draft: MessageDraft, kind: PendingKind = RecordKind.pending): Placed {
     const { topicId, queueId, tagHash, groupHash, timestampMs, payload } = draft;
     if (this.folding.directory.isDeleted(topicId)) throw topicIsGone();
     this.checkPendingQuota(payload);
     const queue = { topicId, queueId, queueOffset: 0 as QueueOffset, tagHash, groupHash };
     this.folding.checkWhole();
-    const placed = this.log.append({ kind: RecordKind.pending, timestampMs, payload, queue, reserved: false });
-    this.fold(RecordKind.pending, placed, timestampMs, queue, payload);
+    const placed = this.log.append({ kind, timestampMs, payload, queue, reserved: false });
+    this.fold(kind, placed, timestampMs, queue, payload);
     return withEnd(placed);
   }
 

@@ -1,4 +1,5 @@
 import {
+  decodePendingTransfer,
   decodeReference,
   decodeTopicDeleted,
   eachDropped,
@@ -61,6 +62,8 @@ export class TimersView {
   readonly name = 'timers';
   readonly kinds: ReadonlySet<RecordKind> = new Set<RecordKind>([
     RecordKind.pending,
+    RecordKind.transferredPending,
+    RecordKind.transferPending,
     RecordKind.reference,
     RecordKind.dropped,
     RecordKind.timerMoved,
@@ -78,6 +81,8 @@ export class TimersView {
   private takenBack = new RecentNumbers(recallPagesMax);
   private readonly changed = { done: false, strays: false, counts: false };
   private staged = new Staged();
+  /** Of buckets that are no more. */
+  private endedTimes = 0;
 
   // ---- the view --------------------------------------------------------------------------------------------------
 
@@ -90,6 +95,20 @@ export class TimersView {
         assert(dueMs !== undefined, 'a delayed message says when it is due');
         const { position, size, topicId, queueId, tagHash, groupHash } = record;
         this.add({ position, size, dueMs, topicId, queueId, tagHash, groupHash });
+        return;
+      }
+      case RecordKind.transferredPending: {
+        const past = new Envelope(record.payload).transferMark?.past;
+        assert(past !== undefined, 'a pending message that came from another broker set says what it was');
+        if (past.half) return;
+        const { position, size, topicId, queueId, tagHash, groupHash } = record;
+        this.add({ position, size, dueMs: past.dueMs, topicId, queueId, tagHash, groupHash });
+        return;
+      }
+      case RecordKind.transferPending: {
+        const { instead, messages } = decodePendingTransfer(record.payload);
+        if (instead !== undefined) return; // They are on their way already.
+        for (const { position, dueMs, topicId } of messages) if (dueMs > 0) this.remove(position, dueMs, topicId);
         return;
       }
       case RecordKind.reference: {
@@ -210,6 +229,13 @@ export class TimersView {
   get firstDueMs(): number {
     const slot = this.near.top();
     return slot < 0 ? Infinity : this.near.dueMs(slot);
+  }
+
+  /** Grows whenever something goes into cold pieces: what was read of them before may say less than they do now. */
+  get sealedTimes(): number {
+    let times = 0;
+    for (const bucket of this.buckets.values()) times += bucket.sealedTimes;
+    return times + this.endedTimes;
   }
 
   /** How many are due by `nowMs` and wait still, of those that are near. Looks at each: for who seldom asks. */
@@ -391,6 +417,7 @@ export class TimersView {
     for (const bucket of this.buckets.values()) {
       if (bucket.endMs <= this.done.dueMs) {
         bucket.end(changes);
+        this.endedTimes += bucket.sealedTimes + 1;
         this.buckets.delete(bucket.number);
         this.changedBuckets.delete(bucket);
       } else if (bucket.number * bucketMs < this.done.dueMs) this.changedBuckets.add(bucket);

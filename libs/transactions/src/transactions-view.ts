@@ -1,4 +1,5 @@
 import {
+  decodePendingTransfer,
   decodeReference,
   decodeTopicDeleted,
   eachDropped,
@@ -13,7 +14,7 @@ import {
 } from '@cometmq/model';
 import { assert, ByteReader, ByteWriter, RecentNumbers } from '@cometmq/shared';
 
-import { HalfTable } from './half-table.js';
+import { type Half, HalfTable } from './half-table.js';
 import type { Audit, FoldedRecord, HalfMessage, Resolution } from './ports.js';
 import {
   decodeAudit,
@@ -36,6 +37,8 @@ const decidedPagesMax = 256;
 const auditsMax = 1_000;
 const out = new ByteWriter();
 
+type HalfTimes = Pick<HalfMessage, 'storedMs' | 'nextCheckMs' | 'checks' | 'lastCheckMs' | 'parked'>;
+
 /**
  * What a decision on a half message comes to. `now`: append the record that does it. `already`: decided the same way
  * before. `opposite`: decided the other way before. `unknown`: no such half message, as far as anyone remembers.
@@ -54,6 +57,8 @@ export class TransactionsView {
   readonly name = 'transactions';
   readonly kinds: ReadonlySet<RecordKind> = new Set<RecordKind>([
     RecordKind.pending,
+    RecordKind.transferredPending,
+    RecordKind.transferPending,
     RecordKind.reference,
     RecordKind.dropped,
     RecordKind.transactionChecked,
@@ -73,6 +78,14 @@ export class TransactionsView {
     switch (record.kind) {
       case RecordKind.pending:
         return this.foldHalf(record);
+      case RecordKind.transferredPending:
+        return this.foldTransferred(record);
+      case RecordKind.transferPending: {
+        const { instead, messages } = decodePendingTransfer(record.payload);
+        if (instead !== undefined) return; // They are on their way already.
+        for (const { position, half } of messages) if (half) this.leave(position);
+        return;
+      }
       case RecordKind.reference: {
         const { reason, target } = decodeReference(record.payload);
         if (reason === referenceReason.committed || reason === referenceReason.recovered) {
@@ -235,30 +248,40 @@ export class TransactionsView {
   private foldHalf(record: FoldedRecord): void {
     const envelope = new Envelope(record.payload);
     if (envelope.type !== MessageType.transaction) return;
-    const { position, size, topicId, queueId, tagHash, groupHash, timestampMs } = record;
+    const { timestampMs: storedMs } = record;
+    const nextCheckMs = storedMs + (envelope.checkAfterMs ?? firstCheckMs);
+    this.add(record, { storedMs, nextCheckMs, checks: 0, lastCheckMs: 0, parked: false });
+  }
+
+  /** It goes on as it was in the broker set that had it before. */
+  private foldTransferred(record: FoldedRecord): void {
+    const past = new Envelope(record.payload).transferMark?.past;
+    assert(past !== undefined, 'a pending message that came from another broker set says what it was');
+    if (past.half) this.add(record, { ...past.half, storedMs: past.storedMs });
+  }
+
+  private add({ position, size, topicId, queueId, tagHash, groupHash }: FoldedRecord, state: HalfTimes): void {
     const counts = this.counted();
     counts.set(topicId, (counts.get(topicId) ?? 0) + 1);
-    this.halves.add({
-      position,
-      size,
-      topicId,
-      queueId,
-      tagHash,
-      groupHash,
-      storedMs: timestampMs,
-      nextCheckMs: timestampMs + (envelope.checkAfterMs ?? firstCheckMs),
-      checks: 0,
-      lastCheckMs: 0,
-      parked: false,
-    });
+    this.halves.add({ position, size, topicId, queueId, tagHash, groupHash, ...state });
+  }
+
+  /** Another broker set has it from now on: whoever decides on it is told so. */
+  private leave(position: LogPosition): void {
+    const half = this.halves.find(position);
+    if (half) this.remove(half);
   }
 
   private end(position: LogPosition, resolution: Resolution): void {
     const half = this.halves.find(position);
     if (!half) return; // Its topic is gone.
+    this.remove(half);
+    this.decided.add(position, resolutionNumber[resolution]);
+  }
+
+  private remove(half: Half): void {
     const counts = this.counted();
     this.halves.remove(half);
-    this.decided.add(position, resolutionNumber[resolution]);
     const left = (counts.get(half.topicId) ?? 0) - 1;
     if (left > 0) counts.set(half.topicId, left);
     else counts.delete(half.topicId);

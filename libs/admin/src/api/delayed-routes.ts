@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify';
+import { whereItIs, type DelayedState } from '@cometmq/client';
 import { MqError } from '@cometmq/shared';
 
-import { delayedView, delayedReport, readCursor, waitingId, readWaitingId } from '../reports/waiting-report.js';
+import { delayedView, delayedReport, readCursor, readWaitingId } from '../reports/waiting-report.js';
 import { askAll } from '../reports/ask-all.js';
 import { within } from '../within.js';
 import type { AdminContext } from './context.js';
@@ -27,6 +28,14 @@ const limitDefault = 100;
 export function delayedRoutes(app: FastifyInstance, context: AdminContext): void {
   const { directory, brokers, clock, requestMsMax, log } = context;
   const tags = ['delayed messages'];
+
+  /** @throws MqError MESSAGE_NOT_FOUND */
+  const waitingMessage = (id: string): Promise<{ readonly brokerSet: string; readonly state: DelayedState }> =>
+    whereItIs(directory, readWaitingId(directory, 'recall', id), async (brokerSet, place) => {
+      const state = await within(clock, requestMsMax, brokerSet, brokers.waiting.findDelayed(brokerSet, place));
+      if (!state) throw new MqError('MESSAGE_NOT_FOUND', 'the message has been delivered or taken back already');
+      return { brokerSet, state };
+    });
 
   app.get<{ Querystring: DelayedQueryString }>('/delayed', {
     schema: {
@@ -58,10 +67,8 @@ export function delayedRoutes(app: FastifyInstance, context: AdminContext): void
       response: answers({ status: 200, schema: 'Delayed', description: 'The message.' }, 400, 404),
     },
     handler: async ({ params }) => {
-      const { broker, place } = readWaitingId(directory, 'recall', params.id);
-      const found = await within(clock, requestMsMax, broker, brokers.waiting.findDelayed(broker, place));
-      if (!found) throw new MqError('MESSAGE_NOT_FOUND', 'the message has been delivered or taken back already');
-      return delayedView(directory, broker, found);
+      const { brokerSet, state } = await waitingMessage(params.id);
+      return delayedView(directory, brokerSet, state);
     },
   });
 
@@ -75,12 +82,11 @@ export function delayedRoutes(app: FastifyInstance, context: AdminContext): void
       response: answers({ status: 200, schema: 'Delayed', description: 'The message with its new time.' }, 400, 404),
     },
     handler: async ({ params, body, ip }) => {
-      const { broker, place } = readWaitingId(directory, 'recall', params.id);
-      const before = await within(clock, requestMsMax, broker, brokers.waiting.findDelayed(broker, place));
-      if (!before) throw new MqError('MESSAGE_NOT_FOUND', 'the message has been delivered or taken back already');
-      await within(clock, requestMsMax, broker, brokers.waiting.moveDelayed(broker, place, body.dueMs));
+      const { brokerSet, state } = await waitingMessage(params.id);
+      const { place } = state;
+      await within(clock, requestMsMax, brokerSet, brokers.waiting.moveDelayed(brokerSet, place, body.dueMs));
       log.info({ peer: ip, id: params.id, dueMs: body.dueMs }, 'delayed message rescheduled');
-      return delayedView(directory, broker, { ...before, place: { ...before.place, dueMs: body.dueMs } });
+      return delayedView(directory, brokerSet, { ...state, place: { ...place, dueMs: body.dueMs } });
     },
   });
 
@@ -93,9 +99,10 @@ export function delayedRoutes(app: FastifyInstance, context: AdminContext): void
       response: answers({ status: 204, description: 'It will never be delivered.' }, 400, 404),
     },
     handler: async ({ params, ip }, reply) => {
-      const { broker, place } = readWaitingId(directory, 'recall', params.id);
-      await within(clock, requestMsMax, broker, brokers.waiting.takeBackDelayed(broker, place));
-      log.info({ peer: ip, id: waitingId(directory, 'recall', broker, place) }, 'delayed message cancelled');
+      await whereItIs(directory, readWaitingId(directory, 'recall', params.id), (brokerSet, place) =>
+        within(clock, requestMsMax, brokerSet, brokers.waiting.takeBackDelayed(brokerSet, place)),
+      );
+      log.info({ peer: ip, id: params.id }, 'delayed message cancelled');
       return reply.code(204).send();
     },
   });

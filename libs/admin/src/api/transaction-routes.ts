@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { HalfResolution } from '@cometmq/client';
+import { whereItIs, type HalfResolution } from '@cometmq/client';
 import { MqError } from '@cometmq/shared';
 
 import { auditReport, halfReport, halfView, readCursor, readWaitingId } from '../reports/waiting-report.js';
@@ -74,10 +74,12 @@ export function transactionRoutes(app: FastifyInstance, context: AdminContext): 
       response: answers({ status: 200, schema: 'Transaction', description: 'The half message.' }, 400, 404),
     },
     handler: async ({ params }) => {
-      const { broker, place } = readWaitingId(directory, 'transaction', params.id);
-      const found = await within(clock, requestMsMax, broker, brokers.waiting.findHalf(broker, place));
-      if (!found) throw new MqError('MESSAGE_NOT_FOUND', 'the transaction is not open any more');
-      return halfView(directory, broker, found);
+      const handle = readWaitingId(directory, 'transaction', params.id);
+      return whereItIs(directory, handle, async (brokerSet, place) => {
+        const found = await within(clock, requestMsMax, brokerSet, brokers.waiting.findHalf(brokerSet, place));
+        if (!found) throw new MqError('MESSAGE_NOT_FOUND', 'the transaction is not open any more');
+        return halfView(directory, brokerSet, found);
+      });
     },
   });
 
@@ -92,10 +94,12 @@ export function transactionRoutes(app: FastifyInstance, context: AdminContext): 
     },
     handler: async (request: FastifyRequest<Decided>, reply: FastifyReply) => {
       const { params, body, ip } = request;
-      const { broker, place } = readWaitingId(directory, 'transaction', params.id);
+      const handle = readWaitingId(directory, 'transaction', params.id);
       // A user is who it is; where there are none, who asks may say so.
       const who = request.principal.name === '' ? (body.who ?? ip) : request.principal.name;
-      await within(clock, requestMsMax, broker, brokers.waiting.resolveHalf(broker, place, resolution, who));
+      await whereItIs(directory, handle, (brokerSet, place) =>
+        within(clock, requestMsMax, brokerSet, brokers.waiting.resolveHalf(brokerSet, place, resolution, who)),
+      );
       log.info({ peer: ip, who, id: params.id, resolution }, 'an operator has decided on a transaction');
       return reply.code(204).send();
     },

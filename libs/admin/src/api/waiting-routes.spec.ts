@@ -121,6 +121,20 @@ describe('delayed messages', () => {
     expect(await call('PATCH', `/delayed/${id}`, { dueMs: -1 })).toMatchObject({ status: 400 });
     expect(await call('GET', '/delayed/garbage')).toMatchObject({ status: 400, body: { code: 'BAD_REQUEST' } });
   });
+
+  it('that another broker set has by now are shown, moved and cancelled there, by the handle that their sender got', async () => {
+    const { place } = delayed(9, 150);
+    const id = new PendingHandles(fixture.directory.secret).write('recall', { broker: 'broker-0', place });
+    const shown = await call('GET', `/delayed/${id}`);
+    expect(shown).toMatchObject({ status: 200, body: { brokerSet: 'broker-1', messageId: 'm9' } });
+    expect((shown.body as { id: string }).id).not.toBe(id);
+    expect(await call('PATCH', `/delayed/${id}`, { dueMs: 777 })).toMatchObject({
+      status: 200,
+      body: { brokerSet: 'broker-1', dueMs: 777 },
+    });
+    expect((await call('DELETE', `/delayed/${id}`)).status).toBe(204);
+    expect(await call('GET', `/delayed/${id}`)).toMatchObject({ status: 404, body: { code: 'MESSAGE_NOT_FOUND' } });
+  });
 });
 
 describe('transactions', () => {
@@ -136,6 +150,17 @@ describe('transactions', () => {
       total: 4,
       items: [{ messageId: 'h1', topic: 'deals', checks: 2, lastCheckMs: 8, nextCheckMs: 9, parked: false }],
     });
+  });
+
+  it('that another broker set has by now are ended there, by the id that their producer got', async () => {
+    const { place } = half(3, 20);
+    const id = new PendingHandles(fixture.directory.secret).write('transaction', { broker: 'broker-0', place });
+    expect(await call('GET', `/transactions/${id}`)).toMatchObject({
+      status: 200,
+      body: { brokerSet: 'broker-1', messageId: 'h3' },
+    });
+    expect((await call('POST', `/transactions/${id}/commit`, {})).status).toBe(204);
+    expect(await pages('/transactions?')).toEqual(['h1', 'h2', 'h4']);
   });
 
   it('are committed and rolled back by an operator, and it is kept who', async () => {

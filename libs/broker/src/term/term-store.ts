@@ -5,6 +5,7 @@ import type {
   Candidate,
   IndexEntries,
   MessageDraft,
+  PendingKind,
   StorePorts,
   Placed,
   QueuedKind,
@@ -51,9 +52,9 @@ export class TermStore {
     if (this.refusal) throw this.refusal;
     return this.store.appendReference(draft, following);
   }
-  appendPending(draft: MessageDraft): Placed {
+  appendPending(draft: MessageDraft, kind?: PendingKind): Placed {
     if (this.refusal) throw this.refusal;
-    return this.store.appendPending(draft);
+    return this.store.appendPending(draft, kind);
   }
   appendDropped(list: readonly Dropped[], timestampMs: number): Placed {
     if (this.refusal) throw this.refusal;
@@ -145,6 +146,9 @@ export class TermStore {
   }
   findById(topicId: TopicId, idHash: number, max: number): Promise<Candidate[]> {
     return this.store.findById(topicId, idHash, max);
+  }
+  findByKey(topicId: TopicId, keyHash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {
+    return this.store.findByKey(topicId, keyHash, fromMs, toMs, max);
   }
   findReferences(target: LogPosition, max: number): Promise<Candidate[]> {
     return this.store.findReferences(target, max);

@@ -12,7 +12,7 @@ import type {
 } from '@cometmq/client';
 import type { ReceiveResult } from '@cometmq/client';
 import type { QueuedMessage } from '@cometmq/consumption';
-import { type RecordKind, MessageType, type GroupId, type TopicId } from '@cometmq/model';
+import { type RecordKind, MessageType, type GroupId, type LogPosition, type TopicId } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
@@ -37,6 +37,7 @@ import type { MessageTracing } from '../message-tracing.js';
 import type { SetViews } from '../set-views.js';
 import type { Traffic } from '../traffic.js';
 import { Transactions } from '../transactions.js';
+import { EarlierPlaces } from '../transfers/earlier-places.js';
 import { TransfersIn } from '../transfers/transfers-in.js';
 import { transferLog } from '../transfers/transfer-log.js';
 import { TransfersOut } from '../transfers/transfers-out.js';
@@ -146,7 +147,9 @@ export class Term {
       lite.acknowledged(receipts);
     });
     this.leases = new Leases({ store, groups, clients, deliveries, lite, logClock });
-    const waiting = { store, definitions: known, clock, logClock, log };
+    const places = new EarlierPlaces({ store, transfers });
+    const isOnItsWay = (position: LogPosition): boolean => transfers.isOnItsWay(position);
+    const waiting = { store, places, isOnItsWay, definitions: known, clock, logClock, log };
     this.delays = new Delays({ ...waiting, timers: views.delayed });
     this.transactions = new Transactions({ ...waiting, view: views.halfMessages, producers, commands });
     const onPending = (topicId: TopicId, dueMs: number): void => {
@@ -172,9 +175,16 @@ export class Term {
     );
     this.replays = this.buildReplays(parts);
     const { pullOffsets } = views;
-    this.transfersIn = new TransfersIn({ store, transfers, groups, directory, brokerName, logClock, lite });
+    this.transfersIn = new TransfersIn({
+      ...{ store, transfers, groups, directory, brokerName, logClock, lite },
+      onPending: (dueMs) => {
+        if (dueMs > 0) this.delays.changed(dueMs);
+        else this.transactions.start();
+      },
+    });
     this.transfersOut = new TransfersOut({
       ...{ store, transfers, groups, pullOffsets, directory, brokerName, clock, logClock, log, peers: parts.peers },
+      ...{ timers: views.delayed, far: this.delays.far, halves: views.halfMessages },
       logOf: (position) => {
         const { salt = 0, epochs } = parts.store;
         return transferLog(salt, views.metadata.version?.generation ?? 0, epochs, position);

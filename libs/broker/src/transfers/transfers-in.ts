@@ -21,7 +21,10 @@ import type { LogClock } from '../log-clock.js';
 import { metadataWaitMs, type LiteQueues } from '../sends.js';
 
 /** What is used of the store. */
-type Store = Pick<StorePorts, 'append' | 'appendEnd' | 'appendMessage' | 'bounds' | 'offsetAtTime' | 'whenCommitted'>;
+type Store = Pick<
+  StorePorts,
+  'append' | 'appendEnd' | 'appendMessage' | 'appendPending' | 'bounds' | 'offsetAtTime' | 'whenCommitted'
+>;
 
 export interface TransfersInParts {
   readonly store: Store;
@@ -31,6 +34,8 @@ export interface TransfersInParts {
   readonly brokerName: string;
   readonly logClock: LogClock;
   readonly lite: LiteQueues;
+  /** A message that no queue shows is here. */
+  readonly onPending: (dueMs: number) => void;
 }
 
 export class TransfersIn {
@@ -67,17 +72,23 @@ export class TransfersIn {
 
   private takeOne(
     { from, log, transfer }: TransferCall,
-    { index, topicId, queueId, tagHash, groupHash, audience, payload }: TransferredMessage,
+    { index, topicId, queueId, tagHash, groupHash, audience, payload, past }: TransferredMessage,
     starts: ReadonlyMap<string, QueueOffset>,
   ): void {
     const { store, logClock } = this.parts;
+    const envelope = markedEnvelope(payload, { from, log, transfer, index, audience, past });
+    const message = payload.subarray(new Envelope(payload).size);
+    const draft = { topicId, tagHash, groupHash, timestampMs: logClock.nowMs(), payload: [envelope, message] };
+    if (past) {
+      // Its queue is looked at when it becomes visible.
+      store.appendPending({ ...draft, queueId }, RecordKind.transferredPending);
+      this.parts.onPending(past.dueMs);
+      return;
+    }
     const topic = this.topicOf(topicId);
     const queue = this.queueOf(topic, queueId, payload);
     for (const { groupId } of audience.groups) this.begin(groupId, topic, queue, starts);
-    const envelope = markedEnvelope(payload, { from, log, transfer, index, audience });
-    const message = payload.subarray(new Envelope(payload).size);
-    const draft = { topicId, queueId: queue, tagHash, groupHash, timestampMs: logClock.nowMs() };
-    store.appendMessage({ ...draft, payload: [envelope, message] }, RecordKind.transferred);
+    store.appendMessage({ ...draft, queueId: queue }, RecordKind.transferred);
   }
 
   /** A group that has never asked for the queue begins before the message, which was to be its. */

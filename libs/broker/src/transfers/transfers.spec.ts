@@ -3,11 +3,19 @@
  * done with it, as often tried as it was; whatever breaks on the way. Method: two sets of real brokers on faked clocks, disks and
  * network; groups that consume at the one set until it leaves, and at the other from then on.
  */
-import { MessageType, type ConsumerGroup } from '@cometmq/model';
+import type { RecallResult, SendResult } from '@cometmq/client';
+import { MessageType, type ConsumerGroup, type EnvelopeDraft, type PendingPlace, type Topic } from '@cometmq/model';
 import { MqError, Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
-import { bodyOf, SetWorld } from '../member/set-world.js';
+import { settle } from '../broker-world.js';
+import type { BrokerService } from '../broker-service.js';
+import { bodyOf, sendCall, SetWorld } from '../member/set-world.js';
+
+/** Codes of one that waits no more where it stood. */
+const unknownHere: readonly string[] = ['MESSAGE_NOT_FOUND', 'INVALID_TRANSACTION_ID'];
+
+const pendingToo = { pendingBytesMax: 16 * 1024 * 1024 };
 
 /** Message groups c, d and g are at home at the set that leaves. */
 class Cluster {
@@ -15,12 +23,12 @@ class Cluster {
   leaving!: SetWorld;
 
   constructor(private readonly members = 1) {
-    this.staying = new SetWorld(members);
+    this.staying = new SetWorld(members, pendingToo);
   }
 
   async start(): Promise<this> {
     await this.staying.start();
-    this.leaving = new SetWorld(this.members, { brokerName: 'broker-1' }, false, this.staying);
+    this.leaving = new SetWorld(this.members, { ...pendingToo, brokerName: 'broker-1' }, false, this.staying);
     await this.leaving.start();
     this.tell();
     return this;
@@ -50,7 +58,7 @@ class Cluster {
   /** Messages that are not with the other set. */
   get left(): number {
     const { backlogs, views } = this.leaving.leader.broker;
-    let sum = views.transfers.open().length;
+    let sum = views.transfers.open().length + views.delayed.size + views.halfMessages.size;
     for (const groupId of backlogs.groupIds()) {
       for (const { ready, inFlight, blocked } of backlogs.of(groupId)) sum += ready + inFlight + blocked;
     }
@@ -62,6 +70,35 @@ class Cluster {
     return set.leader.broker.backlogs
       .of(group.id)
       .reduce((sum, one) => sum + one.ready + one.inFlight + one.blocked, 0);
+  }
+
+  /** Delayed, or half of a transaction: at the set that leaves. */
+  async pend(id: string, topic: Topic, draft: Partial<EnvelopeDraft>): Promise<PendingPlace> {
+    const { pending } = await this.leaving.trying((broker) =>
+      settle<SendResult>((done) => broker.send(sendCall(topic, 0, id, draft), done)),
+    );
+    return pending!;
+  }
+
+  /** As a proxy does with a handle of the set that leaves: where that does not know the message any more, the other may. */
+  async atItsSet<T>(place: PendingPlace, ask: (broker: BrokerService, place: PendingPlace) => Promise<T>): Promise<T> {
+    const { staying, leaving } = this;
+    try {
+      return await leaving.trying((broker) => ask(broker, place));
+    } catch (caught) {
+      if (!unknownHere.includes(MqError.from(caught).code)) throw caught;
+      return staying.trying((broker) => ask(broker, { ...place, from: 'broker-1' }));
+    }
+  }
+
+  recall(place: PendingPlace): Promise<RecallResult> {
+    return this.atItsSet(place, (broker, at) => settle((done) => broker.recall({ place: at }, done)));
+  }
+
+  endTransaction(place: PendingPlace, resolution: 'commit' | 'rollback'): Promise<void> {
+    return this.atItsSet(place, (broker, at) =>
+      settle<void>((done) => broker.endTransaction({ place: at, resolution, checked: false }, done)),
+    );
   }
 
   losesAnswers = true;
@@ -205,6 +242,230 @@ describe('a broker set that leaves', () => {
       'it waits',
     );
     expect([transfers.open().length, transfers.sent]).toEqual([1, 0]);
+    await cluster.stop();
+  });
+
+  it('hands over delayed messages: due when they were, once, and taken back by the handles that there are', async () => {
+    const cluster = await new Cluster().start();
+    const { staying, leaving, nameService } = cluster;
+    const later = await nameService.createTopic({ name: 'later', type: MessageType.delay });
+    const of = { topicId: later.id };
+    await leaving.poll(of);
+    await staying.poll(of);
+    const dueMs = leaving.clock.wallMs() + 20_000;
+    const pend = (id: string, due: number): Promise<PendingPlace> =>
+      cluster.pend(id, later, { dueMs: due, keys: [Buffer.from(`key of ${id}`)], group: Buffer.from(id.slice(0, 1)) });
+    const [first, second] = [await pend('c1', dueMs), await pend('c2', dueMs + 1)];
+    const far = await pend('d3', dueMs + 7_200_000);
+    await leaving.leader.broker.waiting!.delays.move(second, dueMs + 5_000);
+    await cluster.drain();
+    const { waiting, store } = staying.leader.broker;
+    expect((await waiting!.delays.find({ ...far, from: 'broker-1' }))?.dueMs).toBe(far.dueMs);
+    expect((await waiting!.delays.find({ ...second, from: 'broker-1' }))?.dueMs).toBe(dueMs + 5_000);
+    expect(store.pendingSize(later.id).messages).toBe(3);
+    expect(leaving.leader.broker.store.pendingSize(later.id).messages).toBe(0);
+    expect(await cluster.recall(far)).toEqual({ messageId: 'd3' });
+    expect(await cluster.recall(far)).toEqual({ messageId: 'd3' }); // Asked again, as its answer was lost.
+    await leaving.pass(19_000);
+    expect(await staying.poll(of)).toEqual([]);
+    await leaving.pass(1_500);
+    const [came, ...more] = await staying.poll(of);
+    expect([bodyOf(came!.payload), more.length]).toEqual(['c1', 0]);
+    await staying.ack(came!.receipt);
+    await expect(cluster.recall(first)).rejects.toMatchObject({ code: 'MESSAGE_NOT_FOUND' });
+    await leaving.pass(5_000);
+    expect((await staying.poll(of)).map(({ payload }) => bodyOf(payload))).toEqual(['c2']);
+    expect(await leaving.poll(of)).toEqual([]);
+    await cluster.stop();
+  });
+
+  it('hands over open transactions: as often asked about as they were, and ended by the ids that there are', async () => {
+    const cluster = await new Cluster().start();
+    const { staying, leaving, nameService } = cluster;
+    const deals = await nameService.createTopic({ name: 'deals', type: MessageType.transaction });
+    const of = { topicId: deals.id };
+    await staying.poll(of);
+    const produce = (set: SetWorld): Map<string, PendingPlace> => {
+      const asked = new Map<string, PendingPlace>();
+      const { broker } = set.leader;
+      const producer = { clientId: 'p', topicIds: [deals.id], language: 'JAVA', version: '5', streaming: true };
+      broker.onCommand('proxy', (command) => {
+        if (command.kind === 'recoverOrphan') asked.set(bodyOf(command.payload), command.place);
+      });
+      broker.reportSessions({ proxyId: 'proxy', sessions: [], producers: [producer] });
+      return asked;
+    };
+    const asked = produce(leaving);
+    const [kept, dropped, open] = [
+      await cluster.pend('kept', deals, { checkAfterMs: 1_000 }),
+      await cluster.pend('dropped', deals, { checkAfterMs: 1_000 }),
+      await cluster.pend('open', deals, { checkAfterMs: 1_000 }),
+    ];
+    await leaving.until(() => asked.size === 3, 'the producer was asked about all of them');
+    await cluster.drain();
+    await cluster.endTransaction(kept, 'commit');
+    await cluster.endTransaction(kept, 'commit'); // Asked again, as its answer was lost.
+    await expect(cluster.endTransaction(kept, 'rollback')).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+    await cluster.endTransaction(dropped, 'rollback');
+    expect(await staying.drain(of)).toEqual(['kept']);
+    const { halfMessages } = staying.leader.broker;
+    expect(halfMessages.list(undefined, { storedMs: 0, position: -1 }, 9)).toMatchObject([{ checks: 1 }]);
+    const askedThere = produce(staying);
+    await leaving.until(() => askedThere.size === 1, 'the producer is asked by the other set', 60_000);
+    // The id that it is asked with is of the other set.
+    const place = askedThere.get('open')!;
+    await staying.trying((broker) =>
+      settle<void>((done) => broker.endTransaction({ place, resolution: 'commit', checked: true }, done)),
+    );
+    await cluster.endTransaction(open, 'commit'); // By the id of the send, it is known as well.
+    expect(await staying.drain(of)).toEqual(['open']);
+    await cluster.stop();
+  });
+
+  it('finds a pending message that two sets have handed over by the handle of the first', async () => {
+    const cluster = await new Cluster().start();
+    const { staying, leaving, nameService } = cluster;
+    const later = await nameService.createTopic({ name: 'later', type: MessageType.delay });
+    const place = await cluster.pend('far', later, { dueMs: leaving.clock.wallMs() + 3_600_000 });
+    await cluster.drain();
+    const third = new SetWorld(1, { ...pendingToo, brokerName: 'broker-2' }, false, staying);
+    await third.start();
+    nameService.putSet({ name: 'broker-1', stage: 'gone' });
+    nameService.putSet({ name: 'broker-2', leader: third.leader.address });
+    nameService.putSet({ name: 'broker-0', stage: 'draining', leader: staying.leader.address });
+    await third.until(() => third.leader.broker.delayed.size === 1, 'it has gone on');
+    const { delays } = third.leader.broker.waiting!;
+    const recalled = await settle<RecallResult>((done) =>
+      delays.recall({ place: { ...place, from: 'broker-1' } }, done),
+    );
+    expect(recalled).toEqual({ messageId: 'far' });
+    await Promise.all([cluster.stop(), third.stop()]);
+  });
+
+  // Where a process ends between what it does for a transfer and what it writes down of it.
+  it.each(['before it is taken', 'when it is taken', 'when it is taken, and the other one too'])(
+    'hands a pending message over once when its process ends %s',
+    async (when) => {
+      const cluster = await new Cluster().start();
+      const { staying, leaving, nameService } = cluster;
+      const later = await nameService.createTopic({ name: 'later', type: MessageType.delay });
+      const deals = await nameService.createTopic({ name: 'deals', type: MessageType.transaction });
+      const place = await cluster.pend('late', later, { dueMs: leaving.clock.wallMs() + 60_000 });
+      await cluster.pend('half', deals, {});
+      const { broker } = staying.leader;
+      const take = broker.takeTransfer.bind(broker);
+      let ended = false;
+      broker.takeTransfer = async (call) => {
+        if (when !== 'before it is taken') await take(call);
+        ended = true;
+        leaving.members[0]!.kill();
+        if (when.endsWith('too')) staying.members[0]!.kill();
+        throw new MqError('UNAVAILABLE', 'nobody hears it');
+      };
+      cluster.tell('draining');
+      await leaving.until(() => ended, 'it ends');
+      broker.takeTransfer = take;
+      for (const set of [staying, leaving]) {
+        if (!set.members[0]!.isUp) await set.members[0]!.start();
+        await set.until(() => set.leaders.length === 1, 'somebody leads again');
+      }
+      const { delayed } = leaving.leader.broker;
+      expect(delayed.size).toBe(0); // It is on its way, and of nobody else.
+      await expect(settle<RecallResult>((done) => leaving.leader.broker.recall({ place }, done))).rejects.toMatchObject(
+        { code: 'UNAVAILABLE' },
+      );
+      await cluster.drain();
+      const there = staying.leader.broker;
+      expect([there.delayed.size, there.halfMessages.size]).toEqual([1, 1]);
+      expect(there.store.pendingSize(later.id).messages + there.store.pendingSize(deals.id).messages).toBe(2);
+      await cluster.stop();
+    },
+  );
+
+  // Chance says what is taken back or ended meanwhile, when messages are due, and when processes die, on either side.
+  it.each(seeds(12))('delivers each pending message once, or not where that was promised (seed %i)', async (seed) => {
+    const chance = new Prng(seed);
+    const cluster = await new Cluster().start();
+    const { staying, leaving, nameService } = cluster;
+    const later = await nameService.createTopic({ name: 'later', type: MessageType.delay });
+    const deals = await nameService.createTopic({ name: 'deals', type: MessageType.transaction });
+    cluster.loseAnswers(chance);
+    const topics = [later, deals];
+    for (const set of [staying, leaving]) for (const { id } of topics) await set.poll({ topicId: id });
+    const came: string[] = [];
+    const consume = async (set: SetWorld): Promise<number> => {
+      let some = 0;
+      for (const { id } of topics) {
+        for (const { payload, receipt } of await set.poll({ topicId: id, invisibleMs: 600_000 })) {
+          await set.ack(receipt);
+          came.push(bodyOf(payload));
+          some += 1;
+        }
+      }
+      return some;
+    };
+    const fates = new Map<string, 'comes' | 'never' | 'open'>();
+    const places = new Map<string, PendingPlace>();
+    const beganMs = leaving.clock.wallMs();
+    for (let i = 0; i < 60; i += 1) {
+      const id = `${chance.chance(0.6) ? 'late' : 'half'}${i}`;
+      const isLate = id.startsWith('late');
+      const dueMs = beganMs + (chance.chance(0.7) ? chance.below(12_000) : chance.below(300_000));
+      const group = chance.chance(0.3) ? Buffer.from('cdg'.charAt(chance.below(3))) : Buffer.alloc(0);
+      places.set(
+        id,
+        await cluster.pend(id, isLate ? later : deals, isLate ? { dueMs, group } : { checkAfterMs: 9_000_000 }),
+      );
+      fates.set(id, isLate ? 'comes' : 'open');
+    }
+    /** What a client has heard of it counts. */
+    const decide = async (id: string): Promise<void> => {
+      const place = places.get(id)!;
+      if (id.startsWith('late')) {
+        await cluster.recall(place).then(
+          () => fates.set(id, 'never'),
+          (caught: unknown) => expect(MqError.from(caught).code).toBe('MESSAGE_NOT_FOUND'),
+        );
+        return;
+      }
+      const resolution = chance.chance(0.5) ? 'commit' : 'rollback';
+      await cluster.endTransaction(place, resolution);
+      fates.set(id, resolution === 'commit' ? 'comes' : 'never');
+    };
+    const undecided = (): string[] =>
+      [...fates]
+        .filter(([id, fate]) => fate === 'open' || (fate === 'comes' && id.startsWith('late')))
+        .map(([id]) => id);
+    cluster.tell('draining');
+    for (let i = 0; i < 14; i += 1) {
+      await leaving.pass(chance.below(400));
+      const what = chance.below(10);
+      if (what < 4) {
+        const victim = chance.pick([staying, leaving]);
+        const [member] = victim.members;
+        member!.kill(chance);
+        await leaving.pass(chance.below(300));
+        await member!.start();
+        if (victim === staying) cluster.loseAnswers(chance);
+        await victim.until(() => victim.leaders.length > 0, 'somebody leads again');
+        cluster.tell('draining');
+      } else if (what < 8) {
+        await decide(chance.pick(undecided()));
+      } else await consume(chance.pick([staying, leaving]));
+    }
+    cluster.losesAnswers = false;
+    await leaving.until(() => cluster.left === 0, 'all has gone', 120_000);
+    for (const [id, fate] of [...fates]) if (fate === 'open') await decide(id);
+    for (let i = 0; i < 3; i += 1) await decide(chance.pick(undecided()));
+    expect(await consume(leaving)).toBe(0);
+    await staying.leap(300_000);
+    while ((await consume(staying)) > 0);
+    expect([...came].sort()).toEqual(
+      [...fates]
+        .filter(([, fate]) => fate === 'comes')
+        .map(([id]) => id)
+        .sort(),
+    );
     await cluster.stop();
   });
 

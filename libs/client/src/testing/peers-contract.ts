@@ -295,9 +295,17 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
         groupHash: 0xffffffff,
         audience,
       };
+      const places = [{ brokerSet: 'broker-2', position: at(2 ** 41), size: 77 }];
+      const half = { checks: 3, lastCheckMs: 2 ** 40, nextCheckMs: 2 ** 40 + 1, parked: true };
       const messages = [
-        { ...message, index: 0, payload: Buffer.alloc(2_000_000, 1), delayed: false },
-        { ...message, index: 5, payload: Buffer.from('five'), delayed: true },
+        { ...message, index: 0, payload: Buffer.alloc(2_000_000, 1) },
+        {
+          ...message,
+          index: 5,
+          payload: Buffer.from('five'),
+          past: { dueMs: 2 ** 40, storedMs: 3, half: undefined, places },
+        },
+        { ...message, index: 6, payload: Buffer.from('half'), past: { dueMs: 0, storedMs: 4, half, places: [] } },
       ];
       await opened.peer.takeTransfer({
         brokerSet: 'broker-0',
@@ -306,7 +314,7 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
         transfer: at(2 ** 40),
         messages,
       });
-      expect(door.said).toEqual([`takeTransfer broker-0 broker-1 ${2 ** 40} 0:2000000:1 5:4:1`]);
+      expect(door.said).toEqual([`takeTransfer broker-0 broker-1 ${2 ** 40} 0:2000000:1 5:4:1 6:4:1`]);
       expect(door.transfers[0]).toMatchObject({ log: 2 ** 32 - 1, messages });
     });
 

@@ -14,13 +14,25 @@ import { encodeDropped, eachDropped, type Dropped } from './dropped.js';
 import { eachExpired, encodeExpiry, type Expired } from './expiry.js';
 import { eachLiteQueueGone, encodeLiteQueuesGone, type LiteQueueGone } from './lite-queues-gone.js';
 import { decodeMetadata, encodeMetadata, followsMetadata, type MetadataRecord } from './metadata.js';
+import {
+  decodePendingTransfer,
+  eachPendingReleased,
+  encodePendingTransfer,
+  encodePendingTransferDone,
+  pendingTransferOver,
+  placesBehind,
+  type EarlierPlace,
+  type PendingTransfer,
+} from './pending-transfer.js';
 import { deadLetterCause, decodeReference, encodeReference, referenceTarget, type Reference } from './reference.js';
 import { decodeTopicDeleted, encodeTopicDeleted } from './topic-deleted.js';
 import {
   decodeTransfer,
   decodeTransferDone,
+  decodeTransferMark,
   encodeTransfer,
   encodeTransferDone,
+  encodeTransferMark,
   everybody,
   type Transfer,
 } from './transfer.js';
@@ -147,12 +159,59 @@ describe('records that several views fold', () => {
         },
         { topicId: topicId(2 ** 32 - 1), queueId: queueId(0), messages: [{ ...message, offset: queueOffset(0) }] },
       ],
-      delayed: [{ position: logPosition(large), size: 1, topicId: topicId(2), dueMs: large }],
     };
     expect(decodeTransfer(elsewhere(encodeTransfer(record)))).toEqual(record);
-    const plain = { ...record, instead: undefined, queues: [], delayed: [] };
+    const plain = { ...record, instead: undefined, queues: [] };
     expect(decodeTransfer(elsewhere(encodeTransfer(plain)))).toEqual(plain);
     expect(decodeTransferDone(elsewhere(encodeTransferDone(logPosition(large))))).toBe(large);
+  });
+
+  it('a transfer of pending messages', () => {
+    const message = { position: logPosition(large), size: 5, topicId: topicId(2 ** 32 - 1), queueId: queueId(65_536) };
+    const hashes = { tagHash: 0xfedcba98, groupHash: 0xffffffff };
+    const half = { storedMs: large, checks: 15, lastCheckMs: large, nextCheckMs: 1, parked: true };
+    const record: PendingTransfer = {
+      to: 'broker-ü',
+      instead: logPosition(0),
+      messages: [
+        { ...message, ...hashes, dueMs: large, half: undefined },
+        { ...message, ...hashes, dueMs: 0, half },
+        { ...message, tagHash: 0, groupHash: 0, dueMs: 1, half: undefined },
+      ],
+    };
+    expect(decodePendingTransfer(elsewhere(encodePendingTransfer(record)))).toEqual(record);
+    const plain = { to: '', instead: undefined, messages: [] };
+    expect(decodePendingTransfer(elsewhere(encodePendingTransfer(plain)))).toEqual(plain);
+    const done = elsewhere(encodePendingTransferDone(logPosition(large), record.messages));
+    expect(pendingTransferOver(done)).toBe(large);
+    const released: unknown[] = [];
+    eachPendingReleased(done, (position, size, id) => released.push({ position, size, topicId: id }));
+    expect(released).toEqual(
+      record.messages.map(({ position, size, topicId: id }) => ({ position, size, topicId: id })),
+    );
+  });
+
+  it('what a pending message was in the sets before', () => {
+    const mark = { from: 'broker-ü', log: 0xffffffff, transfer: logPosition(large), index: 7, audience: everybody };
+    const places = [
+      { brokerSet: 'broker-2', position: logPosition(large), size: 9 },
+      { brokerSet: 'broker-1', position: logPosition(0), size: 1 },
+    ];
+    const half = { checks: 3, lastCheckMs: large, nextCheckMs: 2, parked: false };
+    for (const past of [
+      { dueMs: large, storedMs: 1, half: undefined, places },
+      { dueMs: 0, storedMs: large, half, places: [] },
+    ]) {
+      expect(decodeTransferMark(elsewhere(encodeTransferMark({ ...mark, past })))).toEqual({ ...mark, past });
+    }
+    expect(decodeTransferMark(elsewhere(encodeTransferMark(mark)))).toEqual(mark);
+  });
+
+  it('of the places at which a pending message stood, the first and the newest are kept', () => {
+    const place = (n: number): EarlierPlace => ({ brokerSet: `broker-${n}`, position: logPosition(n), size: n });
+    let places: readonly EarlierPlace[] = [];
+    for (let n = 0; n < 12; n += 1) places = placesBehind(places, place(n));
+    expect(places).toEqual([0, 5, 6, 7, 8, 9, 10, 11].map(place));
   });
 
   it('reference', () => {

@@ -5,10 +5,9 @@
  * this one. Which they are, whom they are for and how often each group was given them is said once, here, so that whoever
  * leads this set next sends the same again until the other set has it.
  *
- *   | 1 | to text | instead + 1, or 0 | audiences | audience × audiences | queues | queue × queues | delayed | late × delayed |
+ *   | 1 | to text | instead + 1, or 0 | audiences | audience × audiences | queues | queue × queues | 0 |
  *     audience | only u8 | groups | (group | attempts) × groups |
  *     queue    | topic | queue | messages | (offset, signed step | position | size | group hash u32 | audience) × messages |
- *     late     | position | size | topic | due |
  *
  * `transferDone`, there too, once the other set has them:  | 1 | position of the transfer |
  *
@@ -16,11 +15,12 @@
  * comes from and whom it is for. Marks of one transfer come in its order, so the last of them says how far it has got:
  *
  *   | 1 | from text | log u32 | transfer | index | audience |
+ *   | 2 | the same | past |                                  of a `transferredPending`: see records/pending-transfer.ts
  */
 import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 
 import type { GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '../units.js';
-import type { Dropped } from './dropped.js';
+import { putPast, takePast, type PendingPast } from './pending-transfer.js';
 
 /** Whom a message is for. */
 export interface Audience {
@@ -42,8 +42,6 @@ export interface Transfer {
   /** The earlier transfer of the same messages, to a set that does not take them. */
   readonly instead: LogPosition | undefined;
   readonly queues: readonly TransferQueue[];
-  /** Delayed messages that are not due. */
-  readonly delayed: readonly Dropped[];
 }
 
 export interface TransferQueue {
@@ -69,9 +67,11 @@ export interface TransferMark {
   readonly log: number;
   /** Position of the transfer in that log. */
   readonly transfer: LogPosition;
-  /** Which of its messages this is, from 0: those of queues in their order, then the delayed ones. */
+  /** Which of its messages this is, from 0. */
   readonly index: number;
   readonly audience: Audience;
+  /** Of one that no queue shows. */
+  readonly past?: PendingPast | undefined;
 }
 
 /** Nobody: a message that is on its way. */
@@ -79,9 +79,10 @@ export const nobody: Audience = { only: true, groups: [] };
 export const everybody: Audience = { only: false, groups: [] };
 
 const layout = 1;
+const layoutOfPending = 2;
 const out = new ByteWriter();
 
-export function encodeTransfer({ to, instead, queues, delayed }: Transfer): Uint8Array {
+export function encodeTransfer({ to, instead, queues }: Transfer): Uint8Array {
   const audiences = new Map<Audience, number>();
   for (const { messages } of queues) {
     for (const { audience } of messages) if (!audiences.has(audience)) audiences.set(audience, audiences.size);
@@ -105,10 +106,7 @@ export function encodeTransfer({ to, instead, queues, delayed }: Transfer): Uint
       at = offset + 1;
     }
   }
-  out.whole(delayed.length);
-  for (const { position, size, topicId, dueMs } of delayed) {
-    for (const number of [position, size, topicId, dueMs]) out.whole(number);
-  }
+  out.whole(0);
   return out.taken();
 }
 
@@ -131,12 +129,7 @@ export function decodeTransfer(payload: Uint8Array): Transfer {
     }
     queues.push({ topicId, queueId, messages });
   }
-  const delayed: Dropped[] = [];
-  for (let left = from.whole(); left > 0; left -= 1) {
-    const [position, size] = [from.whole() as LogPosition, from.whole()];
-    delayed.push({ position, size, topicId: from.whole() as TopicId, dueMs: from.whole() });
-  }
-  return { to, instead: instead === 0 ? undefined : ((instead - 1) as LogPosition), queues, delayed };
+  return { to, instead: instead === 0 ? undefined : ((instead - 1) as LogPosition), queues };
 }
 
 export function encodeTransferDone(transfer: LogPosition): Uint8Array {
@@ -150,26 +143,25 @@ export function decodeTransferDone(payload: Uint8Array): LogPosition {
   return open(payload).whole() as LogPosition;
 }
 
-export function encodeTransferMark({ from, log, transfer, index, audience }: TransferMark): Uint8Array {
+export function encodeTransferMark({ from, log, transfer, index, audience, past }: TransferMark): Uint8Array {
   out.begin();
-  out.u8(layout);
+  out.u8(past ? layoutOfPending : layout);
   out.text(from);
   out.u32(log);
   out.whole(transfer);
   out.whole(index);
   putAudience(out, audience);
+  if (past) putPast(out, past);
   return out.taken();
 }
 
 export function decodeTransferMark(bytes: Uint8Array): TransferMark {
-  const from = open(bytes);
-  return {
-    from: from.text(),
-    log: from.u32(),
-    transfer: from.whole() as LogPosition,
-    index: from.whole(),
-    audience: takeAudience(from),
-  };
+  const isPending = bytes[0] === layoutOfPending;
+  const from = open(bytes, isPending ? layoutOfPending : layout);
+  const [brokerSet, log] = [from.text(), from.u32()];
+  const [transfer, index] = [from.whole() as LogPosition, from.whole()];
+  const audience = takeAudience(from);
+  return { from: brokerSet, log, transfer, index, audience, ...(isPending && { past: takePast(from) }) };
 }
 
 export function putAudience(into: ByteWriter, { only, groups }: Audience): void {
@@ -190,10 +182,10 @@ export function takeAudience(from: ByteReader): Audience {
   return { only, groups };
 }
 
-function open(payload: Uint8Array): ByteReader {
+function open(payload: Uint8Array, wanted = layout): ByteReader {
   const from = new ByteReader(payload);
   assert(
-    from.u8() === layout,
+    from.u8() === wanted,
     'a record of a transfer has a layout this version knows: new meaning is a new record kind',
   );
   return from;

@@ -1,9 +1,9 @@
 /**
  * EndTransaction: a producer says, by itself or because it was asked, what becomes of half a message. The transaction id
- * names the broker set that holds it, so any node will do. What does no harm is answered OK: the official C# client
+ * names the broker set that took it, so any node will do, also where that set has left and another one has it. What does no harm is answered OK: the official C# client
  * ends its process over anything else that follows a check.
  */
-import type { BrokerLink, Done, EndTransactionCall } from '@cometmq/client';
+import { whereItIs, type BrokerLink, type Done, type EndTransactionCall } from '@cometmq/client';
 import {
   EndTransactionRequest,
   EndTransactionResponse,
@@ -37,10 +37,13 @@ export function endTransaction(context: ProxyContext): UnaryHandler {
       }
       const resolution = resolutionOf(request.resolution);
       const checked = request.source === TransactionSource.SOURCE_SERVER_CHECK;
-      await context.asks<void>((done) => {
-        const ending = { place, resolution, checked };
-        new Ending(context, context.giveUpMs(call), broker, ending, (error) => done(error, undefined)).start();
-      });
+      const giveUpMs = context.giveUpMs(call);
+      await whereItIs(context.parts.directory, { broker, place }, (brokerSet, at) =>
+        context.asks<void>((done) => {
+          const ending = { place: at, resolution, checked };
+          new Ending(context, giveUpMs, brokerSet, ending, (error) => done(error, undefined)).start();
+        }),
+      );
       return { status: okStatus() };
     },
   );

@@ -130,6 +130,32 @@ describe('a delayed message', () => {
     context.clock.advance(1_000);
     expect(await answer).toEqual([Code.OK, 'recalled']);
   });
+
+  it('is taken back at the set that it was handed over to, by the handle of the one that took it', async () => {
+    const { recallHandle } = await delayed();
+    const [other, third] = [context.addBroker('broker-1'), context.addBroker('broker-2')];
+    const notFound = (kind: string): MqError | undefined =>
+      kind === 'recall' ? new MqError('MESSAGE_NOT_FOUND', 'not here') : undefined;
+    context.broker.fault = third.fault = notFound;
+    expect(await recall('later', recallHandle)).toEqual([Code.OK, 'recalled']);
+    // The set is no more: nobody is waited for.
+    context.nameService.putSet({ name: 'broker-0', stage: 'gone', leader: undefined });
+    expect(await recall('later', recallHandle)).toEqual([Code.OK, 'recalled']);
+    const { place } = context.broker.recalls[0]!;
+    expect(context.broker.recalls).toEqual([{ place }]);
+    const asked = [{ place: { ...place, from: 'broker-0' } }];
+    expect(other.recalls).toEqual([...asked, ...asked]);
+    other.fault = notFound;
+    expect(await recall('later', recallHandle)).toEqual([Code.MESSAGE_NOT_FOUND, '']);
+  });
+
+  it('is not said to be delivered while a set can not be asked that may have it', async () => {
+    const { recallHandle } = await delayed();
+    const other = context.addBroker('broker-1');
+    context.broker.fault = (kind) => (kind === 'recall' ? new MqError('MESSAGE_NOT_FOUND', 'not here') : undefined);
+    other.fault = (kind) => (kind === 'recall' ? new MqError('DISK_FAILED', 'it fails') : undefined);
+    expect((await recall('later', recallHandle))[0]).toBe(Code.INTERNAL_SERVER_ERROR);
+  });
 });
 
 describe('half a message', () => {
@@ -150,6 +176,17 @@ describe('half a message', () => {
       { resolution: 'rollback', checked: true },
       { resolution: 'unknown', checked: false },
     ]);
+  });
+
+  it('is ended at the set that it was handed over to, by the id of the one that took it', async () => {
+    const { transactionId } = await half();
+    const other = context.addBroker('broker-1');
+    context.broker.fault = (kind) =>
+      kind === 'endTransaction' ? new MqError('INVALID_TRANSACTION_ID', 'not here') : undefined;
+    expect(await end('deals', transactionId)).toBe(Code.OK);
+    expect(other.ended).toMatchObject([{ resolution: 'commit', place: { from: 'broker-0', dueMs: 0 } }]);
+    other.fault = context.broker.fault;
+    expect(await end('deals', transactionId)).toBe(Code.INVALID_TRANSACTION_ID);
   });
 
   it('is not ended by an id of something else', async () => {

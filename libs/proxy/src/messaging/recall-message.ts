@@ -1,8 +1,8 @@
 /**
- * RecallMessage: a delayed message is taken back before its time. The handle names the broker set that holds it, so any
- * node will do; OK is a promise that it is never delivered.
+ * RecallMessage: a delayed message is taken back before its time. The handle names the broker set that took it, so any
+ * node will do, also where that set has left and another one has the message; OK is a promise that it is never delivered.
  */
-import type { BrokerLink, Done, RecallResult } from '@cometmq/client';
+import { whereItIs, type BrokerLink, type Done, type RecallResult } from '@cometmq/client';
 import { MessageType, messageTypeName, type PendingPlace, printable, topicName } from '@cometmq/model';
 import { RecallMessageRequest, RecallMessageResponse } from '@cometmq/proto';
 import type { UnaryHandler } from '@cometmq/rpc';
@@ -34,11 +34,9 @@ export function recallMessage(context: ProxyContext): UnaryHandler {
       if (place.topicId !== topic.id) {
         throw new MqError('BAD_REQUEST', `the recall handle was issued for another topic than "${name}"`);
       }
-      if (!context.parts.directory.brokerSet(broker)) {
-        throw new MqError('BAD_REQUEST', `the recall handle was issued by broker set "${broker}", which is gone`);
-      }
-      const recalled = await context.asks<RecallResult>((done) =>
-        new Recall(context, context.giveUpMs(call), broker, place, done).start(),
+      const giveUpMs = context.giveUpMs(call);
+      const recalled = await whereItIs(context.parts.directory, { broker, place }, (brokerSet, at) =>
+        context.asks<RecallResult>((done) => new Recall(context, giveUpMs, brokerSet, at, done).start()),
       );
       const messageId = recalled?.messageId ?? '';
       return { status: okStatus(), messageId };

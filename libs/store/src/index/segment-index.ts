@@ -160,6 +160,11 @@ export class SegmentIndex {
     }
   }
 
+  /** The last entry is found by it as by one of its keys. */
+  addHash(topicId: number, hash: number): void {
+    this.addKey(saltedKey(topicId, hash));
+  }
+
   /** The last entry is a reference; its target is to stay as long as it does. It is found by its target too. */
   addReference(target: number): void {
     if (this.refs === this.refEntries.length) {

@@ -6,7 +6,7 @@
  * the same contents, when it is first wanted. What links a queue's segments (`prev`) only makes a search shorter.
  */
 import type { LogPosition, QueueOffset } from '@cometmq/model';
-import { RecordKind, referenceTarget } from '@cometmq/model';
+import { Envelope, hashText, placeKey, RecordKind, referenceTarget } from '@cometmq/model';
 import { assert, MqError } from '@cometmq/shared';
 
 import { joinPath, replaceFile, splitPath } from '../disk/disk.js';
@@ -14,7 +14,7 @@ import type { Disk } from '../disk/disk.js';
 import { readOrNothing } from '../disk/read-around.js';
 import { checksum } from '../log/checksum.js';
 import type { SegmentInfo } from '../log/segment.js';
-import { isQueued, type LogRecord } from '../log/record.js';
+import { isPending, isQueued, type LogRecord } from '../log/record.js';
 import { ByteCache } from './byte-cache.js';
 import { entryWords, IndexEntries, noWords } from './index-entries.js';
 import { IndexFiles } from './index-files.js';
@@ -643,7 +643,7 @@ export class SegmentIndexes {
  */
 export function foldIntoIndex(index: SegmentIndex, record: LogRecord, head = record.payload): number {
   const { kind, topicId } = record;
-  if (kind === RecordKind.pending) {
+  if (isPending(kind)) {
     foldQueueless(index, record, head);
     return -1;
   }
@@ -684,6 +684,11 @@ function foldBehindLost(index: SegmentIndex, record: LogRecord, lostAt: LogPosit
 function foldQueueless(index: SegmentIndex, record: LogRecord, head = record.payload): void {
   index.addQueueless(record.position, record.size, record.tagHash, record.groupHash, record.timestampMs);
   index.addKeys(record.topicId, head);
+  if (record.kind !== RecordKind.transferredPending) return;
+  // Found by where it stood: handles of other broker sets name that.
+  for (const { brokerSet, position } of new Envelope(head).transferMark?.past?.places ?? []) {
+    index.addHash(record.topicId, hashText(placeKey(brokerSet, position)));
+  }
 }
 
 /** One load a key at a time: who comes while it is under way waits for it. */

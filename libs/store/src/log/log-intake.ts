@@ -108,7 +108,8 @@ export class LogIntake {
   checkSize(kind: RecordKind, size: number): void {
     // The limit is for what others send. What the broker itself decides, for many at once, is never refused for its size, nor is
     // a message that another broker set took, and that says now where it was.
-    const isSent = hasQueueHeader(kind) && kind !== RecordKind.transferred;
+    const isTaken = kind === RecordKind.transferred || kind === RecordKind.transferredPending;
+    const isSent = hasQueueHeader(kind) && !isTaken;
     const bytesMax = isSent ? this.limits.recordBytesMax : recordBytesCeiling;
     if (size > bytesMax) throw new MqError('MESSAGE_TOO_LARGE', `a record of ${size} bytes, at most ${bytesMax}`);
   }

@@ -62,7 +62,12 @@ export interface LogRecord {
 }
 
 export function hasQueueHeader(kind: number): boolean {
-  return isQueued(kind) || kind === RecordKind.pending;
+  return isQueued(kind) || isPending(kind);
+}
+
+/** Messages that no queue shows yet. */
+export function isPending(kind: number): boolean {
+  return kind === RecordKind.pending || kind === RecordKind.transferredPending;
 }
 
 /** Records that are one more entry of their queue. */

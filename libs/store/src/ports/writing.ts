@@ -1,6 +1,6 @@
 import type { DecidedRecord, Dropped, RecordKind, TopicId } from '@cometmq/model';
 
-import type { Appended, MessageDraft, Placed, QueuedKind, ReferenceDraft } from '../store-types.js';
+import type { Appended, MessageDraft, PendingKind, Placed, QueuedKind, ReferenceDraft } from '../store-types.js';
 
 /** A leader's way in. What is appended is folded at once, and committed once `whenCommitted` says so. */
 export interface StoreWriting {
@@ -17,7 +17,7 @@ export interface StoreWriting {
    *
    * @throws MqError as `appendMessage`; TOO_MANY_REQUESTS also when the quota of pending messages is used up
    */
-  appendPending(draft: MessageDraft): Placed;
+  appendPending(draft: MessageDraft, kind?: PendingKind): Placed;
   /** Pending messages will never be visible: their space comes free. May use the space kept for a full disk. */
   appendDropped(list: readonly Dropped[], timestampMs: number): Placed;
   /** A record of the state views' own. May use the space kept for a full disk. */

@@ -1,5 +1,6 @@
 /**
- * How many pending messages still live (were appended, and neither released by a reference nor dropped), and how many
+ * How many pending messages still live (were appended, and neither released by a reference, nor dropped, nor
+ * handed over to another broker set), and how many
  * bytes of log they take: for the quota, for figures, and so that no segment goes while one lives in it.
  *
  * Counted by windows of the log, 16 MiB each, and topics: no entry a message, and the fold needs not know where segments
@@ -11,6 +12,7 @@
 import {
   decodeTopicDeleted,
   eachDropped,
+  eachPendingReleased,
   MiB,
   RecordKind,
   decodeReference,
@@ -39,6 +41,8 @@ export class PendingMessages implements StateView {
   readonly name = 'pending';
   readonly kinds: ReadonlySet<RecordKind> = new Set([
     RecordKind.pending,
+    RecordKind.transferredPending,
+    RecordKind.transferPendingDone,
     RecordKind.reference,
     RecordKind.dropped,
     RecordKind.topicDeleted,
@@ -86,6 +90,7 @@ export class PendingMessages implements StateView {
   fold(record: LogRecord): void {
     switch (record.kind) {
       case RecordKind.pending:
+      case RecordKind.transferredPending:
         this.grow(record.position, record.size, record.topicId);
         break;
       case RecordKind.reference: {
@@ -95,6 +100,9 @@ export class PendingMessages implements StateView {
       }
       case RecordKind.dropped:
         eachDropped(record.payload, (position, size, topicId) => this.release(position, size, topicId));
+        break;
+      case RecordKind.transferPendingDone:
+        eachPendingReleased(record.payload, (position, size, topicId) => this.release(position, size, topicId));
         break;
       case RecordKind.topicDeleted:
         this.forget(decodeTopicDeleted(record.payload));

@@ -7,7 +7,14 @@
  * sixteenth of window n >> 4, one bit for 64 bytes of log (no record is smaller); `m<window>` → | version u8 | u16 |, which
  * of the window's sixteen bitmaps there are.
  */
-import { decodeReference, eachDropped, RecordKind, releasesPending, type StateChange } from '@cometmq/model';
+import {
+  decodeReference,
+  eachDropped,
+  eachPendingReleased,
+  RecordKind,
+  releasesPending,
+  type StateChange,
+} from '@cometmq/model';
 import { assert, getU64, putU64, viewOf } from '@cometmq/shared';
 
 import type { LogRecord } from '../log/record.js';
@@ -38,7 +45,9 @@ interface Round {
 
 export class ReleasedPending implements StateView {
   readonly name = 'released';
-  readonly kinds: ReadonlySet<RecordKind> = new Set([RecordKind.reference, RecordKind.dropped]);
+  readonly kinds: ReadonlySet<RecordKind> = new Set([
+    ...[RecordKind.reference, RecordKind.dropped, RecordKind.transferPendingDone],
+  ]);
   private recent: number[] = [];
   /** How many of `recent` are in pieces. */
   private stored = 0;
@@ -66,6 +75,10 @@ export class ReleasedPending implements StateView {
     this.newest = record.position;
     if (record.kind === RecordKind.dropped) {
       eachDropped(record.payload, (position) => this.recent.push(position));
+      return;
+    }
+    if (record.kind === RecordKind.transferPendingDone) {
+      eachPendingReleased(record.payload, (position) => this.recent.push(position));
       return;
     }
     const { target, reason } = decodeReference(record.payload);

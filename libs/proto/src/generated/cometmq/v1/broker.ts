@@ -134,6 +134,8 @@ export interface PendingPlace {
   size: number;
   /** When a delayed message was due as it was sent; 0: half of a transaction. */
   dueMs: number;
+  /** The broker set in whose log it stood there, where that is not the one that is asked; empty: it is. */
+  from: string;
 }
 
 export interface ReceiveCall {
@@ -2369,7 +2371,7 @@ export const SendResult: MessageFns<SendResult> = {
 };
 
 function createBasePendingPlace(): PendingPlace {
-  return { topicId: 0, position: 0, size: 0, dueMs: 0 };
+  return { topicId: 0, position: 0, size: 0, dueMs: 0, from: "" };
 }
 
 export const PendingPlace: MessageFns<PendingPlace> = {
@@ -2385,6 +2387,9 @@ export const PendingPlace: MessageFns<PendingPlace> = {
     }
     if (message.dueMs !== 0) {
       writer.uint32(32).uint64(message.dueMs);
+    }
+    if (message.from !== "") {
+      writer.uint32(42).string(message.from);
     }
     return writer;
   },
@@ -2434,6 +2439,14 @@ export const PendingPlace: MessageFns<PendingPlace> = {
             message.dueMs = longToNumber(reader.uint64());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2455,6 +2468,7 @@ export const PendingPlace: MessageFns<PendingPlace> = {
     message.position = object.position ?? 0;
     message.size = object.size ?? 0;
     message.dueMs = object.dueMs ?? 0;
+    message.from = object.from ?? "";
     return message;
   },
 };

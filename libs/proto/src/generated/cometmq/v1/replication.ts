@@ -242,8 +242,33 @@ export interface TransferredMessage {
   groups: TransferGroup[];
   /** As it lies in the other set's log: envelope and encoded message. */
   payload: Uint8Array;
-  /** It is delayed, and not due. */
-  delayed: boolean;
+  /** Present: no queue shows it. */
+  past: PendingPast | undefined;
+}
+
+/** What a message that no queue shows was in the set that it comes from. */
+export interface PendingPast {
+  /** 0: half of a transaction. */
+  dueMs: number;
+  storedMs: number;
+  half:
+    | HalfChecks
+    | undefined;
+  /** Where it stood before, and last; the oldest first. */
+  places: EarlierPlace[];
+}
+
+export interface HalfChecks {
+  checks: number;
+  lastCheckMs: number;
+  nextCheckMs: number;
+  parked: boolean;
+}
+
+export interface EarlierPlace {
+  brokerSet: string;
+  position: number;
+  size: number;
 }
 
 export interface TransferGroup {
@@ -3024,7 +3049,7 @@ function createBaseTransferredMessage(): TransferredMessage {
     only: false,
     groups: [],
     payload: new Uint8Array(0),
-    delayed: false,
+    past: undefined,
   };
 }
 
@@ -3054,8 +3079,8 @@ export const TransferredMessage: MessageFns<TransferredMessage> = {
     if (message.payload.length !== 0) {
       writer.uint32(66).bytes(message.payload);
     }
-    if (message.delayed !== false) {
-      writer.uint32(72).bool(message.delayed);
+    if (message.past !== undefined) {
+      PendingPast.encode(message.past, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -3137,12 +3162,12 @@ export const TransferredMessage: MessageFns<TransferredMessage> = {
             message.payload = reader.bytes();
             continue;
           }
-          case 9: {
-            if (tag !== 72) {
+          case 10: {
+            if (tag !== 82) {
               break;
             }
 
-            message.delayed = reader.bool();
+            message.past = PendingPast.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -3170,7 +3195,272 @@ export const TransferredMessage: MessageFns<TransferredMessage> = {
     message.only = object.only ?? false;
     message.groups = object.groups?.map((e) => TransferGroup.fromPartial(e)) || [];
     message.payload = object.payload ?? new Uint8Array(0);
-    message.delayed = object.delayed ?? false;
+    message.past = (object.past !== undefined && object.past !== null)
+      ? PendingPast.fromPartial(object.past)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePendingPast(): PendingPast {
+  return { dueMs: 0, storedMs: 0, half: undefined, places: [] };
+}
+
+export const PendingPast: MessageFns<PendingPast> = {
+  encode(message: PendingPast, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dueMs !== 0) {
+      writer.uint32(8).uint64(message.dueMs);
+    }
+    if (message.storedMs !== 0) {
+      writer.uint32(16).uint64(message.storedMs);
+    }
+    if (message.half !== undefined) {
+      HalfChecks.encode(message.half, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.places) {
+      EarlierPlace.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PendingPast {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePendingPast();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.dueMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.storedMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.half = HalfChecks.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.places.push(EarlierPlace.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PendingPast>, I>>(base?: I): PendingPast {
+    return PendingPast.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PendingPast>, I>>(object: I): PendingPast {
+    const message = createBasePendingPast();
+    message.dueMs = object.dueMs ?? 0;
+    message.storedMs = object.storedMs ?? 0;
+    message.half = (object.half !== undefined && object.half !== null)
+      ? HalfChecks.fromPartial(object.half)
+      : undefined;
+    message.places = object.places?.map((e) => EarlierPlace.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHalfChecks(): HalfChecks {
+  return { checks: 0, lastCheckMs: 0, nextCheckMs: 0, parked: false };
+}
+
+export const HalfChecks: MessageFns<HalfChecks> = {
+  encode(message: HalfChecks, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.checks !== 0) {
+      writer.uint32(8).uint32(message.checks);
+    }
+    if (message.lastCheckMs !== 0) {
+      writer.uint32(16).uint64(message.lastCheckMs);
+    }
+    if (message.nextCheckMs !== 0) {
+      writer.uint32(24).uint64(message.nextCheckMs);
+    }
+    if (message.parked !== false) {
+      writer.uint32(32).bool(message.parked);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HalfChecks {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHalfChecks();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.checks = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.lastCheckMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.nextCheckMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.parked = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HalfChecks>, I>>(base?: I): HalfChecks {
+    return HalfChecks.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HalfChecks>, I>>(object: I): HalfChecks {
+    const message = createBaseHalfChecks();
+    message.checks = object.checks ?? 0;
+    message.lastCheckMs = object.lastCheckMs ?? 0;
+    message.nextCheckMs = object.nextCheckMs ?? 0;
+    message.parked = object.parked ?? false;
+    return message;
+  },
+};
+
+function createBaseEarlierPlace(): EarlierPlace {
+  return { brokerSet: "", position: 0, size: 0 };
+}
+
+export const EarlierPlace: MessageFns<EarlierPlace> = {
+  encode(message: EarlierPlace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerSet !== "") {
+      writer.uint32(10).string(message.brokerSet);
+    }
+    if (message.position !== 0) {
+      writer.uint32(16).uint64(message.position);
+    }
+    if (message.size !== 0) {
+      writer.uint32(24).uint32(message.size);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EarlierPlace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEarlierPlace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.brokerSet = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.position = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.size = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EarlierPlace>, I>>(base?: I): EarlierPlace {
+    return EarlierPlace.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EarlierPlace>, I>>(object: I): EarlierPlace {
+    const message = createBaseEarlierPlace();
+    message.brokerSet = object.brokerSet ?? "";
+    message.position = object.position ?? 0;
+    message.size = object.size ?? 0;
     return message;
   },
 };
