@@ -28,7 +28,8 @@ async function main(): Promise<void> {
     () => ({ endpoints, tls: false, restUrl: '', user: { ...user, adminToken: '' } }),
   );
   if (errand.fill !== undefined) return fill(await clients.producer(), errand.fill);
-  const { take: wanted, takeKind = 'normal' } = errand;
+  const { take: wanted, takeKind = 'normal', hold: held, holdMs = 0 } = errand;
+  if (held !== undefined) return hold(await clients.simple(groups.normal, topics.normal), held, holdMs);
   if (wanted !== undefined) return take(await clients.simple(groups[takeKind], topics[takeKind]), wanted);
   const beats = new SendBeats(sendsMax);
   const order = new OrderLedger(topics.fifo, lanes, pauseMs, beats.heard);
@@ -94,6 +95,17 @@ async function take(consumer: rocketmq.SimpleConsumer, count: number): Promise<v
     }
   }
   console.log(`balanced ${JSON.stringify({ received: bodies.size })}`);
+}
+
+async function hold(consumer: rocketmq.SimpleConsumer, count: number, holdMs: number): Promise<void> {
+  const endMs = performance.now() + settleMsMax;
+  for (let held = 0; held < count;) {
+    if (performance.now() > endMs) throw new Error(`${held} of ${count} messages have come`);
+    held += (await consumer.receive(32, holdMs).catch(() => [])).length;
+  }
+  console.log('holding');
+  await new Promise((resolve) => setTimeout(resolve, holdMs));
+  console.log(`balanced ${JSON.stringify({ held: count })}`);
 }
 
 main().then(

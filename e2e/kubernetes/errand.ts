@@ -20,6 +20,9 @@ export interface Errand {
   /** Consumes until so many different messages of the normal topic, or delayed ones, have come, and does nothing else. */
   readonly take?: number;
   readonly takeKind?: 'normal' | 'delayed';
+  /** Takes so many messages of the normal topic, keeps them for so long without an acknowledgement, and does nothing else. */
+  readonly hold?: number;
+  readonly holdMs?: number;
 }
 
 /** Topics, groups and a user that may send to and consume from these alone; of the kinds that are used. */

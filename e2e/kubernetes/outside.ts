@@ -32,14 +32,23 @@ export class Outside {
     return this.nodejs({ ...this.prepare(name), sendsMax });
   }
 
-  async nodejs(errand: Errand): Promise<string> {
+  /** A consumer takes messages and keeps them. @returns what ends when it gives them up */
+  async hold(errand: Errand): Promise<{ readonly over: Promise<string> }> {
+    const { promise: holds, resolve, reject } = Promise.withResolvers<void>();
+    const over = this.nodejs(errand, (line) => (line === 'holding' ? resolve() : undefined));
+    over.catch(reject);
+    await holds;
+    return { over };
+  }
+
+  async nodejs(errand: Errand, onLine: (line: string) => void = () => undefined): Promise<string> {
     const folder = mkdtempSync(join(tmpdir(), 'cometmq-outside-'));
     try {
       const program = join(folder, 'client.cjs');
       writeFileSync(program, await bundleClient(this.source));
       const { file, before } = this.cluster.target.outside;
       const variables = [`NODE_PATH=${join(this.source, 'node_modules')}`, `ERRAND=${JSON.stringify(errand)}`];
-      return await verdict(file, [...before, ...variables, process.execPath, program], process.env);
+      return await verdict(file, [...before, ...variables, process.execPath, program], process.env, onLine);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -53,9 +62,17 @@ export class Outside {
   }
 }
 
-async function verdict(file: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<string> {
+async function verdict(
+  file: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  onLine: (line: string) => void = () => undefined,
+): Promise<string> {
   let said = '';
-  await follow(file, args, env, (line) => (said = line)).over;
+  await follow(file, args, env, (line) => {
+    said = line;
+    onLine(line);
+  }).over;
   if (!said.startsWith('balanced ')) throw new Error(`clients from outside: ${said}`);
   return said;
 }

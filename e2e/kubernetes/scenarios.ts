@@ -40,12 +40,14 @@ export interface Scenario {
 
 const source = join(import.meta.dirname, '../..');
 const places = ['sts', '-l', selector('broker')] as const;
-/** More delayed ones than `broker.scaling.heldMax` for each of two sets; and when they are due. */
 const manyMessages = 2_600;
+/** Of each of two sets more than it may hold and be scaled in, in the scenario that says so. */
+const heldMax = 1_000;
+/** When delayed messages are due: after the sets that had them have left. */
 const manyDueMs = 240_000;
 const fewMessages = 200;
-/** After the pods of a set that is scaled in have stopped. */
-const fewDueMs = 420_000;
+/** So long a consumer keeps messages: longer than the pods of a set that is scaled in may wait for them. */
+const holdMs = 420_000;
 
 export const scenarios: readonly Scenario[] = [
   {
@@ -204,7 +206,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'scale-in',
     about:
-      'of 4 broker sets 2 are taken away by `kubectl scale`, and hand over what a group that is away has not consumed',
+      'of 4 broker sets 2 are taken away by `kubectl scale`, and hand over what a group that is away has not consumed, and delayed messages',
     mustNotFail: true,
     run: async (world) => {
       const { outside } = world;
@@ -212,40 +214,51 @@ export const scenarios: readonly Scenario[] = [
       await outside.nodejs({ ...errand, fill: fewMessages });
       await outside.nodejs({ ...errand, take: fewMessages });
       await outside.nodejs({ ...errand, fill: manyMessages });
+      const late = outside.prepare(`late-${Date.now()}`, ['delayed']);
+      await outside.nodejs({ ...late, fill: manyMessages, fillDueMs: manyDueMs });
+      const dueMs = Date.now() + manyDueMs;
       const took = await takeSets(world, 2);
       await outside.nodejs({ ...errand, take: manyMessages });
-      return `${took}; the group that was away found all of its ${manyMessages} messages`;
+      await world.cluster.until('the delayed messages are due', () => Date.now() > dueMs, manyDueMs / 1_000);
+      await outside.nodejs({ ...late, take: manyMessages, takeKind: 'delayed' });
+      return `${took}; the group that was away found all of its ${manyMessages} messages, and ${manyMessages} delayed ones came when they were due`;
     },
   },
   {
     name: 'scale-refused',
-    about: 'Kubernetes refuses to scale in a set that holds many delayed messages',
+    about: 'Kubernetes refuses to scale in a set that holds more than `broker.scaling.heldMax`',
     mustNotFail: true,
     run: async (world) => {
-      const { cluster, outside, size } = world;
+      const { cluster, outside, size, upgrade } = world;
       if (size.sets < 2) await addSets(world, 2);
+      upgrade(`broker.scaling.heldMax=${heldMax}`);
+      await allRolledOut(cluster);
       const errand = outside.prepare(`many-${Date.now()}`, ['delayed']);
       await outside.nodejs({ ...errand, fill: manyMessages, fillDueMs: manyDueMs });
+      const dueMs = Date.now() + manyDueMs;
       await cluster.until('the floor is 2', () => notes(cluster)['floor'] === '2', 120);
       const { status, stderr } = cluster.tryKubectl('scale', ...places, '--replicas=1');
       if (status === 0 || !stderr.includes('2 broker sets must stay for now: broker-1 holds')) {
         throw new Error(`kubectl scale ended with ${String(status)}: ${stderr}`);
       }
-      await cluster.until('the floor is 1', () => notes(cluster)['floor'] === '1', manyDueMs / 1_000 + 120);
+      await cluster.until('the delayed messages are due', () => Date.now() > dueMs, manyDueMs / 1_000);
       await outside.nodejs({ ...errand, take: manyMessages, takeKind: 'delayed' });
+      await cluster.until('the floor is 1', () => notes(cluster)['floor'] === '1', 120);
+      upgrade();
+      await allRolledOut(cluster);
       return `"${/ValidatingAdmissionPolicy.*/.exec(stderr)?.[0] ?? ''}"`;
     },
   },
   {
     name: 'grace',
-    about: 'a set that is scaled in has delayed messages that are not due before its time is over, and comes back',
+    about: 'a consumer works on messages of a set that is scaled in until its time is over, and it comes back',
     mustNotFail: false,
     run: async (world) => {
       const { cluster, outside, size } = world;
       if (size.sets < 2) await addSets(world, 2);
-      const errand = outside.prepare(`few-${Date.now()}`, ['delayed']);
-      await outside.nodejs({ ...errand, fill: fewMessages, fillDueMs: fewDueMs });
-      const dueMs = Date.now() + fewDueMs;
+      const errand = outside.prepare(`few-${Date.now()}`, ['normal']);
+      await outside.nodejs({ ...errand, fill: fewMessages });
+      const { over } = await outside.hold({ ...errand, hold: fewMessages, holdMs });
       const gone = podsOf(cluster, size.sets - 1);
       cluster.kubectl('scale', ...places, `--replicas=${size.sets - 1}`);
       await cluster.until('the pods stop although the set is needed', () => haveStopped(cluster, gone), 600);
@@ -256,8 +269,8 @@ export const scenarios: readonly Scenario[] = [
       const event = /broker-\d+ was scaled in.*/.exec(said())?.[0] ?? '';
       cluster.kubectl('scale', ...places, `--replicas=${size.sets}`);
       await cluster.whole(size.sets, size.members);
-      await cluster.until('the messages are due', () => Date.now() > dueMs, fewDueMs / 1_000);
-      await outside.nodejs({ ...errand, take: fewMessages, takeKind: 'delayed' });
+      await over;
+      await outside.nodejs({ ...errand, take: fewMessages });
       return `"${event}" \`comet cluster health\`: "${health.trim().split('\n').slice(-6).join(' / ')}"`;
     },
   },

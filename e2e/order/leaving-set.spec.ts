@@ -1,12 +1,17 @@
 // Goal: a broker set that leaves hands over what consumer groups are not done with, also of a group that is away: none is lost,
 // none comes twice to who was done with it. Method: two broker sets, one of which leaves while both are killed; then the group
-// that was away comes back and finds all of it at the other one.
+// that was away comes back and finds all of it at the other one. The same of delayed messages and open transactions, of which some
+// are taken back or ended by the handles of the set that is no more.
 import { Clients } from '../support/clients.js';
 import { freshCluster } from '../support/cluster.js';
 import { until } from '../support/until.js';
 
+const lateMessages = 300;
+
 interface Remains {
   readonly messages: number;
+  readonly delayed: number;
+  readonly transactions: number;
   readonly onTheirWay: number;
   readonly handedOver: number;
 }
@@ -84,4 +89,86 @@ describe('a broker set that leaves', () => {
       await cluster.end();
     }
   }, 240_000);
+
+  it('hands over delayed messages and open transactions, whose handles stay good', async () => {
+    const cluster = await freshCluster({ size: { sets: 2, proxies: 1 } });
+    try {
+      const clients = new Clients(
+        () => import('rocketmq-client-nodejs'),
+        () => ({ endpoints: cluster.proxies[0]?.address ?? '', tls: false, restUrl: cluster.restUrl }),
+      );
+      const queues = { writeQueues: 2 };
+      await clients.rest('POST', '/topics', { name: 'later', type: 'delay', ...queues });
+      await clients.rest('POST', '/topics', { name: 'deals', type: 'transaction', ...queues });
+      const [sender, dealer] = [await clients.producer(), await clients.transactional('deals')];
+      const late = new Map<string, string>();
+      const deliveryTimestamp = new Date(Date.now() + 3_600_000);
+      for (let from = 0; from < lateMessages; from += 50) {
+        await Promise.all(
+          Array.from({ length: 50 }, async (_, i) => {
+            const body = `late-${from + i}`;
+            const sent = await sender.send({ topic: 'later', body: Buffer.from(body), deliveryTimestamp });
+            late.set(body, sent.recallHandle ?? '');
+          }),
+        );
+      }
+      const halves = Array.from({ length: 40 }, (_, i) => ({ body: `half-${i}`, deal: dealer.beginTransaction() }));
+      for (const { body, deal } of halves) await dealer.send({ topic: 'deals', body: Buffer.from(body) }, deal);
+      const remains = (): Promise<Remains> => clients.rest<Remains>('GET', '/broker-sets/broker-1/remains');
+      const before = await remains();
+      expect([before.delayed > 0, before.transactions > 0]).toEqual([true, true]);
+      await clients.rest('PUT', '/broker-sets/broker-1/stage', { stage: 'draining' });
+      for (const victim of [cluster.brokers[1], cluster.brokers[0], cluster.brokers[1]]) {
+        await victim!.kill();
+        await victim!.start();
+      }
+      await until(
+        'broker-1 is out',
+        () =>
+          clients.rest('DELETE', '/broker-sets/broker-1').then(
+            () => true,
+            () => false, // It still holds some.
+          ),
+        120_000,
+      );
+      await cluster.brokers[1]!.kill();
+      const listed = await clients.rest<{ total: number }>('GET', '/delayed?limit=1');
+      const open = await clients.rest<{ total: number }>('GET', '/transactions?limit=1');
+      expect([listed.total, open.total]).toEqual([lateMessages, halves.length]);
+      const wanted = new Set<string>();
+      for (const [i, [body, handle]] of [...late].entries()) {
+        if (i % 5 === 0) await sender.recallMessage('later', handle);
+        else {
+          await clients.rest('PATCH', `/delayed/${handle}`, { dueMs: 1 }); // At once.
+          wanted.add(body);
+        }
+      }
+      for (const [i, { body, deal }] of halves.entries()) {
+        if (i % 2 === 0) await deal.commit();
+        else await deal.rollback();
+        if (i % 2 === 0) wanted.add(body);
+      }
+      const came: string[] = [];
+      for (const topic of ['later', 'deals']) {
+        const consumer = await clients.simple(`readers-of-${topic}`, topic);
+        const isIts = (body: string): boolean => body.startsWith(topic === 'later' ? 'late' : 'half');
+        const missing = (): number => [...wanted].filter((body) => isIts(body) && !came.includes(body)).length;
+        await until(
+          () => `all of ${topic} has come; ${missing()} are missing`,
+          async () => {
+            const messages = await consumer.receive(32, 30_000).catch(() => []);
+            await Promise.all(messages.map((message) => consumer.ack(message)));
+            came.push(...messages.map(({ body }) => body.toString()));
+            return missing() === 0;
+          },
+          120_000,
+        );
+        await consumer.shutdown();
+      }
+      await clients.end();
+      expect(came.sort()).toEqual([...wanted].sort());
+    } finally {
+      await cluster.end();
+    }
+  }, 300_000);
 });

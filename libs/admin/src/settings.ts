@@ -79,10 +79,10 @@ export const scalingSettings = {
     why: 'The name of a ConfigMap and of a service account that get how many broker sets must stay for now, and why: with it, broker sets follow the number of pods. Empty: they do not.',
   }),
   scaleInHeldMax: count({
-    default: 1_000,
+    default: 1_000_000,
     min: 0,
     max: 1_000_000_000,
-    why: 'How many delayed messages and open transactions, which can not be handed over, a broker set may hold and be scaled in; with more it is to be drained before.',
+    why: 'How many messages that are not consumed, delayed messages and open transactions a broker set may hold and be scaled in, so that it has handed them over before its pods have to stop; with more it is to be taken out before.',
   }),
 };
 

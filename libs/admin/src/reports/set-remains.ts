@@ -12,7 +12,7 @@ export interface SetRemains {
   readonly delayed: number;
   /** Neither committed nor rolled back. */
   readonly transactions: number;
-  /** Of messages that go to other sets, as this one leaves: those that are on their way, and those that are there. */
+  /** Of what goes to other sets, as this one leaves: messages that are on their way, and those that are there. */
   readonly onTheirWay: number;
   readonly handedOver: number;
   /** What keeps them from going, in words. */
@@ -90,7 +90,7 @@ export function topicRemainsText(remains: readonly TopicRemains[]): string {
 }
 
 /** What no queue shows yet; empty: nothing. */
-export function pendingText({ delayed, transactions }: Pick<SetRemains, 'delayed' | 'transactions'>): string {
+function pendingText({ delayed, transactions }: Pick<SetRemains, 'delayed' | 'transactions'>): string {
   const parts: string[] = [];
   if (delayed > 0) parts.push(`${delayed} delayed messages`);
   if (transactions > 0) parts.push(`${transactions} open transactions`);

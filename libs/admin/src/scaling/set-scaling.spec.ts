@@ -191,16 +191,18 @@ describe('broker sets on Kubernetes', () => {
 
   it('say how many must stay, and why', async () => {
     pods(3, 3);
-    holds(52_311); // They are handed over.
-    holdsDelayed(10);
+    holds(4); // Of each of the sets.
+    holdsDelayed(6);
     await look();
     expect(data()).toMatchObject({ floor: '1' });
-    holdsDelayed(11);
+    holdsDelayed(7);
     clock.advance(60_000);
     await look();
     expect(data()).toMatchObject({
       floor: '3',
-      reason: expect.stringMatching(/^broker-2 holds 11 delayed messages.*comet cluster remove/),
+      reason: expect.stringMatching(
+        /^broker-2 holds 4 messages .*, 7 delayed messages: too many .*comet cluster remove/,
+      ),
     });
     put('broker-2', 'gone');
     put('broker-1', 'serving', false);

@@ -14,7 +14,7 @@ import { fieldOf, type KubernetesApi } from '@cometmq/rpc';
 import { AgainAndAgain, failureFacts, MqError, type Clock, type Component } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
-import { isEmpty, pendingText, remainsText, type SetRemains } from '../reports/set-remains.js';
+import { isEmpty, remainsText, type SetRemains } from '../reports/set-remains.js';
 import { countRemains, putBack, putStage, takeOut, type TakingContext } from './taking-out.js';
 
 export interface SetScalingOptions {
@@ -25,7 +25,7 @@ export interface SetScalingOptions {
   readonly selector: string;
   /** The ConfigMap and the service account: there already; the data of one and these annotations of the other are ours. */
   readonly notes: string;
-  /** With more delayed messages and open transactions than this, which can not be handed over, a set must be drained before. */
+  /** With more messages than this, delayed ones and open transactions among them, a set must be taken out before. */
   readonly heldMax: number;
   readonly everyMs: number;
 }
@@ -167,11 +167,11 @@ export class SetScaling implements Component {
     } catch (caught) {
       return `can not say what it holds: ${MqError.from(caught).reason}`;
     }
-    // All else goes to other sets, which takes time and nothing more.
-    const { delayed, transactions } = remains;
-    if (delayed + transactions <= this.options.heldMax) return undefined;
-    const held = pendingText(remains);
-    return `holds ${held}, which it keeps until they are due or end: take it out first (comet cluster remove ${set.name})`;
+    // All of it goes to other sets, which takes time and nothing more: how long depends on how much it is.
+    const { messages, delayed, transactions, onTheirWay } = remains;
+    if (messages + delayed + transactions + onTheirWay <= this.options.heldMax) return undefined;
+    const held = remainsText(remains);
+    return `holds ${held}: too many to be handed over before its pods stop; take it out first (comet cluster remove ${set.name})`;
   }
 
   private *sets(): Generator<[BrokerSet, number]> {

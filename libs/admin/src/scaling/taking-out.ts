@@ -71,7 +71,7 @@ export async function takeOut(context: TakingContext, set: BrokerSet): Promise<S
   });
 }
 
-/** Delayed messages and open transactions end when they end: nobody waits for them. */
+/** So little goes while sends wait. */
 function isLittle({ messages, delayed, transactions }: SetRemains): boolean {
-  return messages <= heldMaxAtLast && delayed + transactions === 0;
+  return messages + delayed + transactions <= heldMaxAtLast;
 }

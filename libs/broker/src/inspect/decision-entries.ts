@@ -19,6 +19,7 @@ import {
   decodeDeadLettersReplayed,
   decodeGroupMoved,
   decodeLagSampled,
+  decodePendingTransfer,
   decodeTransfer,
   eachDropped,
   eachExpired,
@@ -56,7 +57,7 @@ export const decisiveKinds: ReadonlySet<RecordKind> = new Set<RecordKind>([
   ...[RecordKind.groupDeleted, RecordKind.timerMoved, RecordKind.transactionChecked, RecordKind.transactionParked],
   ...[RecordKind.transactionAudited, RecordKind.groupMoved, RecordKind.lagSampled],
   RecordKind.deadLettersReplayed,
-  RecordKind.transfer,
+  ...[RecordKind.transfer, RecordKind.transferPending],
 ]);
 
 /** Entries of one stretch of the log, in its order. */
@@ -121,6 +122,10 @@ export class DecisionEntries {
         return;
       case RecordKind.transactionParked:
         for (const pending of decodeParked(payload)) add(Subject.pending, 0, pending, pending);
+        return;
+      case RecordKind.transferPending:
+        for (const { position: pending } of decodePendingTransfer(payload).messages)
+          add(Subject.pending, 0, pending, pending);
         return;
       case RecordKind.transactionAudited: {
         const { position: pending } = decodeAudit(payload);

@@ -14,18 +14,20 @@ import {
 import type { LifeEvent, LifeEventKind, MessageLife, MessagePlace } from '@cometmq/client';
 import {
   decodeDeadLettersReplayed,
+  decodePendingTransfer,
   decodeReference,
   decodeTransfer,
   eachDropped,
   eachExpired,
   Envelope,
   hashText,
+  isTransferred,
   RecordKind,
   releasesPending,
 } from '@cometmq/model';
 import type { GroupId, LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, type Pacing } from '@cometmq/shared';
-import type { Candidate, LogRecord, StorePorts } from '@cometmq/store';
+import { isPending, type Candidate, type LogRecord, type StorePorts } from '@cometmq/store';
 import { decodeMoves } from '@cometmq/timers';
 import { decodeAudit, decodeChecked, decodeParked } from '@cometmq/transactions';
 
@@ -75,13 +77,16 @@ export class MessageLives {
       shown.kind === RecordKind.reference ? await this.record(decodeReference(shown.payload).target) : shown;
     const events: LifeEvent[] = [];
     const standings: Standing[] = [];
-    if (origin.kind === RecordKind.pending) {
-      events.push(event('pending', origin, standingOf(origin)));
+    const from = isTransferred(origin.payload) ? new Envelope(origin.payload).transferMark?.from : undefined;
+    if (isPending(origin.kind)) {
+      events.push({
+        ...event(from === undefined ? 'pending' : 'cameOver', origin, standingOf(origin)),
+        who: from ?? '',
+      });
       for (const record of await this.decisions(Subject.pending, 0, origin.position, origin.position)) {
         events.push(...pendingEvents(record, origin));
       }
     } else {
-      const from = origin.kind === RecordKind.transferred ? new Envelope(origin.payload).transferMark?.from : undefined;
       const kind = from === undefined ? 'stored' : 'cameOver';
       events.push({ ...event(kind, origin, standingOf(origin)), who: from ?? '' });
       standings.push(standingOf(origin));
@@ -168,7 +173,10 @@ export class MessageLives {
   }
 }
 
-const messageKinds = [RecordKind.message, RecordKind.transferred, RecordKind.reference, RecordKind.pending];
+const messageKinds = [
+  ...[RecordKind.message, RecordKind.transferred, RecordKind.reference],
+  ...[RecordKind.pending, RecordKind.transferredPending],
+];
 
 /**
  * The record of a message at a place that somebody named: nothing is held against the log where there is none.
@@ -419,6 +427,12 @@ function pendingEvents(record: LogRecord, origin: LogRecord): LifeEvent[] {
     case RecordKind.transactionAudited: {
       const { who, position } = decodeAudit(record.payload);
       return isIt(position) ? [{ ...event('operatorDecided', record, standing), who }] : [];
+    }
+    case RecordKind.transferPending: {
+      const { to, messages } = decodePendingTransfer(record.payload);
+      return messages
+        .filter(({ position }) => isIt(position))
+        .map(() => ({ ...event('handedOver', record, standing), who: to }));
     }
     case RecordKind.dropped: {
       const dropped: LifeEvent[] = [];

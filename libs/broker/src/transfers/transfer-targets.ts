@@ -1,7 +1,7 @@
 /** Which of the sets that stay get what a broker set that leaves hands over. */
 import type { Directory } from '@cometmq/client';
 import { hashText, homeSets, isHome, setOfHash, type BrokerSet } from '@cometmq/model';
-import { MqError, type Clock } from '@cometmq/shared';
+import type { Clock, MqError } from '@cometmq/shared';
 
 import { TryingAgain } from '../trying-again.js';
 
