@@ -3,6 +3,7 @@ import type { ReceivedMessage } from '@cometmq/client';
 import { deadLetterTopic, groupName } from '@cometmq/model';
 import { MqError, sleep } from '@cometmq/shared';
 
+import { drawnBy } from './drawn-ids.js';
 import { breakThings, heal } from './faults.js';
 import { Ledger, type Reading, type Sent } from './ledger.js';
 import { LiteSubscription } from './lite.js';
@@ -53,7 +54,7 @@ const settleMsMax = 30 * 60_000;
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
   const world = new World(options);
   try {
-    return await play(world, options.simMs);
+    return await drawnBy(world.chance('ids'), () => play(world, options.simMs));
   } catch (caught) {
     const says = world.members.map((member) => `\n  ${member.place}: ${member.says()}`).join('');
     const what = String((caught as Error).message);
@@ -121,7 +122,7 @@ async function play(world: World, simMs: number): Promise<Outcome> {
   const starts = world.members.reduce((sum, member) => sum + member.starts, 0);
   return {
     seed: world.options.seed,
-    hash: world.trace.digest(),
+    hash: world.trace.digest(world.audit.bytesOf(0, world.audit.committedEnd)),
     steps,
     simMs: world.clock.nowMs,
     sent: ledger.acknowledged.size,

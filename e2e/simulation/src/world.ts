@@ -41,7 +41,7 @@ export const brokerSet = 'broker-0';
 const namesrvHosts = ['namesrv-0', 'namesrv-1'];
 const proxyHost = 'proxy';
 
-/** What happened, as a hash: two runs that did the same have the same. */
+/** What happened, and what was committed, as a hash: two runs that did the same have the same. */
 export class Trace {
   lines = 0;
   private readonly hash = createHash('sha256');
@@ -51,15 +51,16 @@ export class Trace {
     private readonly print: ((line: string) => void) | undefined,
   ) {}
 
-  /** @param facts are printed only: they may name what each run names anew */
+  /** @param facts are printed only */
   note(what: string, facts?: object): void {
     const line = `${this.clock.nowMs.toFixed(3)} ${what}`;
     this.lines += 1;
     this.hash.update(`${line}\n`);
     this.print?.(facts === undefined ? line : `${line} ${inspect(facts, { breakLength: Infinity, compact: true })}`);
   }
-  digest(): string {
-    return this.hash.copy().digest('hex').slice(0, 16);
+  /** @param committed the bytes of the log */
+  digest(committed: Uint8Array): string {
+    return this.hash.copy().update(committed).digest('hex').slice(0, 16);
   }
 }
 
@@ -236,7 +237,7 @@ export class World {
     const process = this.clock.process(name);
     const chance = this.chance(name);
     const channel = this.network.channel({ host: name, process }, proxyHost);
-    const client = new PublicClient({ channel, clock: process, chance, clientId: name });
+    const client = new PublicClient({ channel, clock: process, chance, clientId: name, processId: 1 });
     return { client, process, chance, channel };
   }
 

@@ -32,6 +32,8 @@ export interface PublicClientOptions {
   readonly chance: Chance;
   /** Unique among the living clients; made up if left out. */
   readonly clientId?: string;
+  /** In message ids. Default: that of this process. */
+  readonly processId?: number;
   /** Headers that say whose request it is; left out: nobody's. */
   readonly sign?: ((path: string, request: Uint8Array) => Readonly<Record<string, string>>) | undefined;
   /** How long a call may take, beside what a receive waits. */
@@ -129,9 +131,9 @@ export class PublicClient {
   private asked = 0;
 
   constructor(private readonly options: PublicClientOptions) {
-    const { chance, clock } = options;
+    const { chance, clock, processId = process.pid } = options;
     const unique = Math.floor(chance.next() * 2 ** 48).toString(36);
-    this.clientId = options.clientId ?? `${hostname()}@${process.pid}@0@${unique}`;
+    this.clientId = options.clientId ?? `${hostname()}@${processId}@0@${unique}`;
     this.requestMsMax = options.requestMsMax ?? 3_000;
     this.headers = {
       'x-mq-client-id': this.clientId,
@@ -142,7 +144,7 @@ export class PublicClient {
     this.idPrefix = Buffer.alloc(13);
     this.idPrefix[0] = 1;
     for (let i = 1; i < 7; i += 1) this.idPrefix[i] = Math.floor(chance.next() * 256);
-    this.idPrefix.writeUInt16BE(process.pid & 0xffff, 7);
+    this.idPrefix.writeUInt16BE(processId & 0xffff, 7);
     this.idPrefix.writeUInt32BE(Math.max(0, Math.floor((clock.wallMs() - idEpochMs) / 1000)) >>> 0, 9);
   }
 
