@@ -116,10 +116,11 @@ async function breakOne(
     case 'flip':
       // One of two that can't open its log can't say what it knows of metadata that was set back, and the other one waits for that.
       if (world.members.length === 2 && world.metadata.wasSetBack) return false;
+      if (!othersAreWhole(world, member)) return false;
       return world.flips.flip(member, world.audit, chance);
     case 'flip file': {
       // Of a lone member nobody else has what its state says.
-      const path = world.members.length > 1 ? world.fileFlips.flip(member.place, member.disk, chance) : undefined;
+      const path = world.members.length > 1 ? world.fileFlips.flip(member, chance, othersAreWhole(world, member)) : undefined;
       if (path !== undefined) world.trace.note(`${member.place}: bits of ${path} flip`);
       return path !== undefined;
     }
@@ -151,6 +152,13 @@ async function breakOne(
     default:
       return unreachable(kind);
   }
+}
+
+/** Of three members two have to open what they have, so that one of them can lead and help the third. */
+function othersAreWhole(world: World, member: Member): boolean {
+  const { members, flips, fileFlips, audit } = world;
+  const damaged = flips.damaged(audit);
+  return (damaged ?? member) === member && members.every((each) => each === member || !fileFlips.lacksState(each));
 }
 
 const setKey = `sets/${brokerSet}`;

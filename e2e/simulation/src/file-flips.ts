@@ -9,9 +9,17 @@ const copySuffix = '.copy';
 /** Kept twice; which of the two, the seed says. */
 const pairs = ['data/term', 'data/identity', 'data/log/gaps', 'data/state/manifest'];
 
+/** On whose disk bits flip. */
+interface FlippedMember {
+  readonly place: string;
+  readonly disk: MemoryDisk;
+}
+
 export class FileFlips {
   /** Whose files may still be damaged: nobody reads them before its next start. */
   private readonly hurt = new Set<string>();
+  /** State that only who leads can give. */
+  private states: { readonly member: FlippedMember; readonly path: string; readonly at: number; readonly is: number }[] = [];
 
   constructor(
     private readonly chance: Prng,
@@ -19,8 +27,9 @@ export class FileFlips {
     private readonly isTwo: boolean,
   ) {}
 
-  /** What was damaged; undefined: there is no such file yet. */
-  flip(place: string, disk: MemoryDisk, chance: Prng): string | undefined {
+  /** What was damaged; undefined: there is no such file yet, or another member could not lead for want of a third. */
+  flip(member: FlippedMember, chance: Prng, othersAreWhole: boolean): string | undefined {
+    const { place, disk } = member;
     const inFolder = (folder: string, suffix: string): string[] =>
       [...disk.names(folder)].filter((name) => name.endsWith(suffix)).map((name) => `${folder}/${name}`);
     const kind = this.isTwo
@@ -32,7 +41,7 @@ export class FileFlips {
       notes: this.notes(disk),
     };
     const paths = all[kind];
-    if (paths.length === 0) return undefined;
+    if (paths.length === 0 || (kind === 'state' && !othersAreWhole)) return undefined;
     const path = chance.pick(paths);
     for (let count = 1 + chance.below(3); count > 0; count -= 1) {
       const size = disk.peek(path).byteLength;
@@ -42,11 +51,20 @@ export class FileFlips {
       for (const content of new Set([disk.peek(path), disk.peekSynced(path)])) {
         if (content && at < content.byteLength) content[at] = (content[at] ?? 0) ^ mask;
       }
+      if (kind === 'state') this.states.push({ member, path, at, is: disk.peek(path)[at] ?? 0 });
     }
     this.hurt.add(place);
     return path;
   }
 
+  /** Whether a member has state on its disk that can't be read. */
+  lacksState(member: FlippedMember): boolean {
+    this.states = this.states.filter(({ member: { disk }, path, at, is }) => {
+      const slash = path.lastIndexOf('/');
+      return [...disk.names(path.slice(0, slash))].includes(path.slice(slash + 1)) && disk.peek(path)[at] === is;
+    });
+    return this.states.some((each) => each.member === member);
+  }
   isHurt(place: string): boolean {
     return this.hurt.has(place);
   }

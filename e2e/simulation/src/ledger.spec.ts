@@ -47,6 +47,16 @@ describe('a lease', () => {
   });
 });
 
+it.each([
+  ['had its lease before', 0, 0],
+  ['had a lease that lasted', 5_000, 1],
+])('an earlier attempt that arrives behind a later one %s', (_what, askedMs, wrong) => {
+  send();
+  ledger.received(readers, delivered({ attempt: 2 }), 10_000, 12_000, calm);
+  ledger.received(readers, delivered({ attempt: 1 }), askedMs, 12_001, calm);
+  expect(ledger.wrong).toHaveLength(wrong);
+});
+
 it('a message that comes more often than allowed is noticed', () => {
   send();
   receive(readers, 0, {}, { attempt: 3 });
@@ -103,6 +113,16 @@ describe('a dead letter', () => {
     send();
     ledger.done('readers', delivered(), 1);
     ledger.deadLetter(readers, delivered(), 20_000, calm);
+    expect(ledger.wrong.join()).toContain('was acknowledged');
+  });
+
+  it('may be one of two copies, of which the other one was acknowledged', () => {
+    send();
+    ledger.done('readers', delivered(), 1);
+    ledger.deadLetter(readers, delivered({ offset: 1 }), 20_000, { ...calm, copiesOf: () => 2 });
+    expect(ledger.wrong).toEqual([]);
+    ledger.done('readers', delivered({ offset: 1 }), 1);
+    ledger.deadLetter(readers, delivered({ offset: 1 }), 20_000, { ...calm, copiesOf: () => 2 });
     expect(ledger.wrong.join()).toContain('was acknowledged');
   });
 });

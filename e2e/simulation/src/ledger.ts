@@ -46,6 +46,14 @@ export interface Circumstances {
   copiesOf(bytes: string): number;
 }
 
+interface Lease {
+  readonly endMs: number;
+  readonly epochs: number;
+  /** When it was received. */
+  readonly nowMs: number;
+  readonly attempt: number;
+}
+
 /** A delayed message comes so late at the most, where nothing is broken. */
 const lateMsMax = 20_000;
 
@@ -64,10 +72,10 @@ export class Ledger {
   private readonly doneMs = new Map<string, number>();
   /** The highest number of each message group that came to a consumer group. */
   private readonly furthest = new Map<string, number>();
-  /** Until when at the least what was received is kept from others, and how many had led by then. */
-  private readonly leases = new Map<string, { readonly endMs: number; readonly epochs: number }>();
-  /** Acknowledged by a consumer while it had the lease. */
-  private readonly doneBodies = new Set<string>();
+  /** What was received last: until when at the least it is kept from others, and how many had led by then. */
+  private readonly leases = new Map<string, Lease>();
+  /** Where what was acknowledged by a consumer while it had the lease stands: more than one place, where it was stored twice. */
+  private readonly doneBodies = new Map<string, Set<string>>();
   /** Where a dead letter was first seen. */
   private readonly buried = new Map<string, Set<string>>();
 
@@ -148,10 +156,16 @@ export class Ledger {
     const lease = this.leases.get(place);
     // A hand-out that was not committed may be forgotten by the next leader, but not one of those that keep an order.
     const mayBeForgotten = !isOrderly && lease?.epochs !== epochs;
-    if (lease && nowMs < lease.endMs && isWallSteady && !mayBeForgotten) {
-      this.wrong.push(`${group} got "${label}" at ${nowMs} again, leased until ${lease.endMs}`);
+    const endMs = askedMs + invisibleMs;
+    const { attempt } = message;
+    // Answers come in any order: one of an earlier attempt had its lease before.
+    const isLate = lease !== undefined && attempt < lease.attempt;
+    const isKept = lease !== undefined && (isLate ? lease.nowMs < endMs : nowMs < lease.endMs);
+    if (isKept && isWallSteady && !mayBeForgotten) {
+      const other = isLate ? `attempt ${lease.attempt} came at ${lease.nowMs}` : 'again';
+      this.wrong.push(`${group} got "${label}" at ${nowMs} ${other}, leased until ${isLate ? endMs : lease.endMs}`);
     }
-    this.leases.set(place, { endMs: askedMs + invisibleMs, epochs: askedEpochs });
+    if (!isLate) this.leases.set(place, { endMs, epochs: askedEpochs, nowMs, attempt });
   }
 
   /** In order, and at its time. */
@@ -186,10 +200,13 @@ export class Ledger {
     const places = this.buried.get(body) ?? new Set();
     this.buried.set(body, places.add(place));
     // A send whose answer was lost may have been stored twice.
-    if (places.size > 1 && places.size > world.copiesOf(`${labelOf(body)}.`)) {
+    const isDone = this.doneBodies.has(body);
+    const copies = places.size > 1 || isDone ? world.copiesOf(`${labelOf(body)}.`) : 1;
+    if (places.size > copies) {
       this.wrong.push(`${what} is there at ${[...places].join(' and ')}`);
     }
-    if (this.doneBodies.has(body)) this.wrong.push(`${what} was acknowledged`);
+    const doneCount = this.doneBodies.get(body)?.size ?? 0;
+    if (doneCount > 0 && doneCount + places.size > copies) this.wrong.push(`${what} was acknowledged`);
     const soonestMs = sent.beganMs + of.attemptsMax * of.invisibleMs;
     if (world.isWallSteady && nowMs < soonestMs) {
       this.wrong.push(`${what} came at ${nowMs}, and ${of.attemptsMax} attempts last until ${soonestMs}`);
@@ -200,7 +217,8 @@ export class Ledger {
   done(group: string, message: ReceivedMessage, nowMs: number): void {
     const place = placeOf(group, message);
     if (!this.doneMs.has(place)) this.doneMs.set(place, nowMs);
-    this.doneBodies.add(Buffer.from(message.body).toString());
+    const body = Buffer.from(message.body).toString();
+    this.doneBodies.set(body, (this.doneBodies.get(body) ?? new Set()).add(place));
   }
 
   /** Acknowledged messages that have not come to the consumer group of their topic yet. */
