@@ -2,8 +2,9 @@
 import { MqError, type Prng, sleep, unreachable } from '@cometmq/shared';
 
 import type { Ledger } from './ledger.js';
+import type { FaultKind } from './kinds.js';
+import { dueKinds, type Plan } from './plan.js';
 import type { SimProcess } from './sim-clock.js';
-import type { FaultKind } from './tally.js';
 import { brokerSet, type Member, type World } from './world.js';
 
 /** How often each happens, beside the others. */
@@ -31,19 +32,16 @@ const weights = {
   'etcd tells watches nothing': 0.67,
   'etcd set back': 0.34,
 } as const satisfies Record<FaultKind, number>;
-const kinds = Object.keys(weights) as FaultKind[];
-const drawn = kinds.flatMap((kind) => Array.from({ length: Math.round(weights[kind] * 3) }, () => kind));
-/** So many of a run are not left to chance: seeds that follow one another take turns through all kinds. */
-const dueCount = 3;
 
 /** Breaks one thing after another, some of them while others are broken, as long as `goesOn`. */
-export async function breakThings(world: World, ledger: Ledger, goesOn: () => boolean): Promise<void> {
+export async function breakThings(world: World, plan: Plan, ledger: Ledger, goesOn: () => boolean): Promise<void> {
   const process = world.clock.process('faults');
   const chance = world.chance('faults');
   world.onEnded = (member) => startAgain(world, member);
-  const due = Array.from({ length: dueCount }, (_, i) => kinds[(world.options.seed * dueCount + i) % kinds.length]);
+  const drawn = plan.faults.flatMap((kind) => Array.from({ length: Math.round(weights[kind] * 3) }, () => kind));
+  const due = dueKinds(world.options.seed);
   for (;;) {
-    await sleep(process, chance.below(due.length === 0 && chance.below(3) === 0 ? 8_000 : 1_500));
+    await sleep(process, chance.below(due.length === 0 && chance.below(3) === 0 ? 8_000 : plan.restMs));
     const member = chance.pick(world.members);
     const next = chance.below(4) > 0 ? due.shift() : undefined;
     const kind = next ?? chance.pick(drawn);
@@ -120,7 +118,8 @@ async function breakOne(
       return world.flips.flip(member, world.audit, chance);
     case 'flip file': {
       // Of a lone member nobody else has what its state says.
-      const path = world.members.length > 1 ? world.fileFlips.flip(member, chance, othersAreWhole(world, member)) : undefined;
+      const path =
+        world.members.length > 1 ? world.fileFlips.flip(member, chance, othersAreWhole(world, member)) : undefined;
       if (path !== undefined) world.trace.note(`${member.place}: bits of ${path} flip`);
       return path !== undefined;
     }

@@ -19,7 +19,12 @@ export class FileFlips {
   /** Whose files may still be damaged: nobody reads them before its next start. */
   private readonly hurt = new Set<string>();
   /** State that only who leads can give. */
-  private states: { readonly member: FlippedMember; readonly path: string; readonly at: number; readonly is: number }[] = [];
+  private states: {
+    readonly member: FlippedMember;
+    readonly path: string;
+    readonly at: number;
+    readonly is: number;
+  }[] = [];
 
   constructor(
     private readonly chance: Prng,

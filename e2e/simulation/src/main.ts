@@ -16,6 +16,7 @@ async function main(): Promise<number> {
   // Errors are part of life here; whence they came is of use where one seed is looked at.
   if (count > 1) Error.stackTraceLimit = 0;
   let simulatedMs = 0;
+  let stepCount = 0;
   const failed: number[] = [];
   const tally = new Tally();
   const print = trace ? (line: string) => process.stdout.write(`${line}\n`) : undefined;
@@ -26,6 +27,7 @@ async function main(): Promise<number> {
       const { hash, steps, sent, starts, simMs: lastedMs } = await simulate({ seed, simMs, members, print, tally });
       const tookMs = Math.round(performance.now() - startMs);
       simulatedMs += lastedMs;
+      stepCount += steps;
       process.stdout.write(
         `seed ${seed}: ${hash}, ${sent} messages, ${starts} starts, ${Math.round(lastedMs / 1_000)} s simulated in ${steps} steps, ${tookMs} ms\n`,
       );
@@ -39,8 +41,10 @@ async function main(): Promise<number> {
   const ran = seed - first;
   const { user, system } = process.cpuUsage();
   const cpuS = (user + system) / 1e6;
+  const each = (count: number): number => Math.round(count / Math.max(1, ran));
   process.stdout.write(
-    `${tally.table()}${ran} seeds, ${failed.length} failed${failed.length > 0 ? ` (${failed.join(', ')})` : ''}, ` +
+    `${tally.table()}a seed has ${each(tally.faultCount)} faults, ${each(tally.sentCount)} acknowledged messages and ` +
+      `${each(stepCount)} steps\n${ran} seeds, ${failed.length} failed${failed.length > 0 ? ` (${failed.join(', ')})` : ''}, ` +
       `${(simulatedMs / 3_600_000).toFixed(1)} hours simulated, ${cpuS.toFixed(1)} s of one core: ` +
       `${Math.round((ran * 3_600) / cpuS)} seeds an hour and core\n`,
   );

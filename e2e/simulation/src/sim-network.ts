@@ -36,6 +36,12 @@ interface Line {
   readonly held: (() => void)[];
 }
 
+/** What is said on it keeps its order. */
+interface Way {
+  readonly line: Line;
+  lastMs: number;
+}
+
 interface Server {
   readonly process: SimProcess;
   readonly services: readonly GrpcService[];
@@ -74,9 +80,9 @@ export class SimNetwork {
   refuses({ host, process }: Speaker, to: string, msMax: number): Promise<boolean> {
     return new Promise((resolve) => {
       process.after(msMax, () => resolve(false));
-      this.send(host, to, { lastMs: 0 }, () => {
+      this.send(this.way(host, to), () => {
         const refused = !this.servers.has(to);
-        this.send(to, host, { lastMs: 0 }, () => process.arrives(() => resolve(refused)));
+        this.send(this.way(to, host), () => process.arrives(() => resolve(refused)));
       });
     });
   }
@@ -118,9 +124,13 @@ export class SimNetwork {
     return this.servers.get(host);
   }
 
+  /** @internal */
+  way(from: string, to: string): Way {
+    return { line: this.line(from, to), lastMs: 0 };
+  }
   /** Arrives later, after all that went this way before. @internal */
-  send(from: string, to: string, way: { lastMs: number }, arrive: () => void): void {
-    const line = this.line(from, to);
+  send(way: Way, arrive: () => void): void {
+    const { line } = way;
     const { nowMs } = this.clock;
     const late = this.chance.below(100) === 0 ? this.chance.next() * 200 : this.chance.next() * 2;
     way.lastMs = Math.max(way.lastMs, nowMs + 0.1 + late + line.slowMs);
@@ -154,8 +164,8 @@ class Connection {
   isOpen = true;
   readonly calls = new Set<SimCall>();
   private server: Server | undefined;
-  private readonly there = { lastMs: 0 };
-  private readonly back = { lastMs: 0 };
+  private readonly there: Way;
+  private readonly back: Way;
 
   constructor(
     private readonly network: SimNetwork,
@@ -163,11 +173,14 @@ class Connection {
     readonly to: string,
     readonly number: number,
     private readonly onLost: () => void,
-  ) {}
+  ) {
+    this.there = network.way(from.host, to);
+    this.back = network.way(to, from.host);
+  }
 
   /** To the far end, in a turn of its process. */
   ask(act: (server: Server) => void): void {
-    this.network.send(this.from.host, this.to, this.there, () => {
+    this.network.send(this.there, () => {
       if (!this.isOpen) return;
       const server = (this.server ??= this.network.server(this.to));
       if (server) server.process.arrives(() => act(server));
@@ -177,7 +190,7 @@ class Connection {
 
   /** To the one that called, in a turn of its process. */
   answer(act: () => void): void {
-    this.network.send(this.to, this.from.host, this.back, () => {
+    this.network.send(this.back, () => {
       if (this.isOpen) this.from.process.arrives(act);
     });
   }

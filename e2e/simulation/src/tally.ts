@@ -1,11 +1,5 @@
 /** How often what happened, over all seeds of a run: a fault that never comes, or a path that is never taken, proves nothing. */
-
-const faultKinds = [
-  ...(['power', 'kill', 'start', 'stop', 'pause', 'resume', 'cut', 'slow', 'break', 'heal', 'jump'] as const),
-  ...(['hang', 'slow disk', 'flip', 'flip file', 'sync fails', 'disk full', 'namesrv'] as const),
-  ...(['etcd away', 'etcd loses an answer', 'etcd tells watches nothing', 'etcd set back'] as const),
-];
-export type FaultKind = (typeof faultKinds)[number];
+import { type FaultKind, faultKinds, type Workload, workloads } from './kinds.js';
 
 /** What faults did to those who met them: a disk that hangs while nobody writes proves nothing either. */
 const effects = [
@@ -39,8 +33,13 @@ const told: Readonly<Record<string, Effect | undefined>> = {
 export class Tally {
   private readonly faults = new Map<FaultKind, number>(faultKinds.map((kind) => [kind, 0]));
   private readonly effects = new Map<Effect, number>(effects.map((effect) => [effect, 0]));
+  /** Messages that were acknowledged. */
+  private readonly sent = new Map<Workload, number>(workloads.map((workload) => [workload, 0]));
   private readonly paths = new Map<string, number>();
 
+  acknowledged(workload: Workload): void {
+    this.sent.set(workload, (this.sent.get(workload) ?? 0) + 1);
+  }
   /** One that changed something: who is down already is not killed. */
   fault(kind: FaultKind): void {
     this.faults.set(kind, (this.faults.get(kind) ?? 0) + 1);
@@ -56,11 +55,18 @@ export class Tally {
     this.paths.set(said, (this.paths.get(said) ?? 0) + 1);
   }
 
-  /** Faults that never came, and effects that nobody met. */
-  get missing(): (FaultKind | Effect)[] {
+  get faultCount(): number {
+    return sum(this.faults);
+  }
+  get sentCount(): number {
+    return sum(this.sent);
+  }
+
+  /** Faults that never came, effects that nobody met, and workloads that nobody had. */
+  get missing(): (FaultKind | Effect | Workload)[] {
     const never = <Name>(counts: ReadonlyMap<Name, number>): Name[] =>
       [...counts].filter(([, count]) => count === 0).map(([name]) => name);
-    return [...never(this.faults), ...never(this.effects)];
+    return [...never(this.faults), ...never(this.effects), ...never(this.sent)];
   }
 
   /** For people: faults and effects as they are listed, then what the roles said, the most often first. */
@@ -70,7 +76,11 @@ export class Tally {
     const paths = [...this.paths].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
     return (
       `faults:\n${lines(this.faults)}what came of them:\n${lines(this.effects)}` +
+      `messages that were acknowledged, by topic:\n${lines(this.sent)}` +
       `what the members said:\n${lines(paths)}`
     );
   }
 }
+
+const sum = (counts: ReadonlyMap<unknown, number>): number =>
+  [...counts.values()].reduce((all, count) => all + count, 0);

@@ -7,6 +7,8 @@ import { drawnBy } from './drawn-ids.js';
 import { breakThings, heal } from './faults.js';
 import { Ledger, type Reading, type Sent } from './ledger.js';
 import { LiteSubscription } from './lite.js';
+import type { Workload } from './kinds.js';
+import { type Plan, planOf } from './plan.js';
 import { endTransaction, sendHalf } from './transactions.js';
 import { differsFromLog } from './rebuilt.js';
 import { brokerSet, type Held, type SimClient, World, type WorldOptions } from './world.js';
@@ -28,7 +30,7 @@ export interface Outcome {
 
 const usual = { isOrderly: false, attemptsMax: 1_000, invisibleMs: 10_000 };
 /** Who reads what. */
-const readings: Readonly<Record<string, Reading>> = {
+const readings: Readonly<Record<Workload, Reading>> = {
   orders: { ...usual, group: 'readers' },
   steps: { ...usual, group: 'ordered', isOrderly: true },
   later: { ...usual, group: 'late' },
@@ -36,8 +38,7 @@ const readings: Readonly<Record<string, Reading>> = {
   sessions: { ...usual, group: 'agents', isOrderly: true },
   risky: { ...usual, group: 'careful', attemptsMax: 2 },
 };
-const topics = Object.keys(readings);
-const careful = readings['risky'] as Reading;
+const careful = readings.risky;
 const deadLetters = deadLetterTopic(groupName(careful.group));
 const producers = ['producer 0', 'producer 1', 'producer 2'];
 const liteTopics = producers.flatMap((name) => [0, 1].map((i) => liteTopicOf(name, i)));
@@ -80,15 +81,17 @@ async function play(world: World, simMs: number): Promise<Outcome> {
   let sending = true;
   let reading = true;
   const running: Promise<void>[] = [];
-  // Some seeds are busy; most have more time for faults than for messages.
-  const pace = world.chance('pace').pick([1, 8, 20, 40]);
-  for (const name of producers) running.push(produce(world, ledger, name, pace, () => sending));
-  running.push(administer(world, ledger, () => sending));
-  for (const topic of topics) {
-    for (let i = 0; i < 2; i += 1) running.push(consume(world, ledger, topic, `${topic} consumer ${i}`, () => reading));
+  const plan = planOf(world.options.seed, world.chance('plan'));
+  world.trace.note('plan', plan);
+  for (const name of producers.slice(0, plan.producers))
+    running.push(produce(world, ledger, name, plan, () => sending));
+  if (plan.administers) running.push(administer(world, ledger, () => sending));
+  for (const topic of plan.workloads) {
+    for (let i = 0; i < plan.consumers; i += 1)
+      running.push(consume(world, ledger, topic, `${topic} consumer ${i}`, () => reading));
   }
-  running.push(bury(world, ledger, () => reading));
-  void breakThings(world, ledger, () => sending);
+  if (plan.workloads.includes('risky')) running.push(bury(world, ledger, () => reading));
+  void breakThings(world, plan, ledger, () => sending);
   const endMs = world.clock.nowMs + simMs;
   steps += await world.run(() => world.clock.nowMs >= endMs, simMs + 60_000, 'the clients work');
   sending = false;
@@ -203,12 +206,13 @@ function liteTopicOf(producer: string, i: number): string {
   return `${producer.replace(' ', '-')}_${i}`;
 }
 
-async function produce(world: World, ledger: Ledger, name: string, pace: number, goesOn: () => boolean): Promise<void> {
+async function produce(world: World, ledger: Ledger, name: string, plan: Plan, goesOn: () => boolean): Promise<void> {
   const simClient = world.client(name);
   const { client, process, chance } = simClient;
+  const { pace } = plan;
   const numbers = new Map<string, number>();
   for (let i = 0; goesOn(); i += 1) {
-    const topic = chance.pick(topics);
+    const topic = chance.pick(plan.workloads);
     // Of one group only one producer sends: else nobody knows their order.
     const messageGroup = topic === 'steps' ? `${name} g${chance.below(3)}` : undefined;
     const liteTopic = topic === 'sessions' ? liteTopicOf(name, chance.below(2)) : undefined;
@@ -246,6 +250,7 @@ async function produce(world: World, ledger: Ledger, name: string, pace: number,
     );
     if (typeof answer !== 'string') {
       ledger.sent(sent);
+      world.tally.acknowledged(topic);
       if (!world.audit.holds(label, from)) ledger.wrong.push(`"${label}" was acknowledged, and is not committed`);
     }
     world.trace.note(
@@ -269,7 +274,10 @@ async function trade(world: World, ledger: Ledger, client: SimClient, sent: Sent
     // Asked once; who does not hear what became of it does not know.
     ended = (await answerOf(endTransaction(client, sent.topic, half, rolledBack))) ?? undefined;
     if (ended === undefined && rolledBack) ledger.rolledBack(sent);
-    else if (ended === undefined) ledger.sent(sent);
+    else if (ended === undefined) {
+      ledger.sent(sent);
+      world.tally.acknowledged('deals');
+    }
   }
   world.trace.note(`${client.process.name}: ${rolledBack ? 'rolled back' : 'committed'} "${label}": ${ended ?? 'OK'}`);
 }
@@ -296,13 +304,13 @@ async function administer(world: World, ledger: Ledger, goesOn: () => boolean): 
 async function consume(
   world: World,
   ledger: Ledger,
-  topic: string,
+  topic: Workload,
   name: string,
   goesOn: () => boolean,
 ): Promise<void> {
   const simClient = world.client(name);
   const { client, process, chance } = simClient;
-  const reading = readings[topic] as Reading;
+  const reading = readings[topic];
   const { group, invisibleMs } = reading;
   const subscription = topic === 'sessions' && new LiteSubscription(simClient, group, topic, liteTopics);
   while (goesOn()) {
