@@ -120,7 +120,7 @@ export default {
     const bundle = join(this.folder, 'dist/e2e/simulation/main.cjs');
     const build = await run([join(this.folder, 'tools/build/build.mjs'), 'simulation'], this.folder, secondsMax);
     if (build.code !== 0) throw new Error(`what is planted does not build: ${build.said}`);
-    const counts = [`--seeds=${seeds}`, `--from=${from}`, `--members=${members}`, `--ms=${ms}`];
+    const counts = [`--seeds=${seeds}`, `--from=${from}`, `--members=${members}`, `--ms=${ms}`, '--all'];
     const { code, said } = await run([bundle, ...counts], this.folder, secondsMax);
     if (code !== 1) return undefined;
     const found = said.split('\n').find((line) => / at \d+ ms: |a mistake of ours/.test(line));

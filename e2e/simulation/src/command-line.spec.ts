@@ -17,10 +17,11 @@ it.each([
 });
 
 it('takes what is right', () => {
-  const rest = { simMs: 60_000, trace: false, goesOn: false };
+  const rest = { simMs: 60_000, hasAll: false, trace: false, goesOn: false };
   expect(read([])).toEqual({ ...rest, first: 1, count: 10, members: 3 });
   expect(read(['--seed', '7', '--members', '2', '--trace'])).toEqual({
     ...{ ...rest, first: 7, count: 1, members: 2, trace: true },
   });
   expect(read(['--from', '5', '--seeds', '20', '--go-on'])).toMatchObject({ first: 5, count: 20, goesOn: true });
+  expect(read(['--all'])).toMatchObject({ hasAll: true });
 });

@@ -6,6 +6,8 @@ export interface Wanted {
   readonly count: number;
   readonly simMs: number;
   readonly members: number;
+  /** Each seed has everything. */
+  readonly hasAll: boolean;
   readonly trace: boolean;
   /** Also behind a seed that fails. */
   readonly goesOn: boolean;
@@ -17,6 +19,7 @@ export const usage = `npm run simulate -- [options]: broker sets, name servers, 
   --seeds N      so many (default 10), from --from N (default 1)
   --ms N         how long things break, in simulated milliseconds (default 60000)
   --members N    of the broker set: 1, 2 or 3 (default 3)
+  --all          each seed has all kinds of faults and all that clients do, not some
   --trace        prints all that happens
   --go-on        runs the seeds behind one that fails, too
   --help         this
@@ -35,6 +38,7 @@ export function read(args: readonly string[]): Wanted | { readonly print: string
         from: { type: 'string', default: '1' },
         ms: { type: 'string', default: '60000' },
         members: { type: 'string', default: '3' },
+        all: { type: 'boolean', default: false },
         trace: { type: 'boolean', default: false },
         'go-on': { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
@@ -45,7 +49,7 @@ export function read(args: readonly string[]): Wanted | { readonly print: string
     const count = values.seed === undefined ? whole('seeds', values.seeds, 1, 1e9) : 1;
     const simMs = whole('ms', values.ms, 1, 1e9);
     const members = whole('members', values.members, 1, 3);
-    return { first, count, simMs, members, trace: values.trace, goesOn: values['go-on'] };
+    return { first, count, simMs, members, hasAll: values.all, trace: values.trace, goesOn: values['go-on'] };
   } catch (caught) {
     // An option that nobody knows, or one without its value.
     const { code, message } = caught as { readonly code?: string; readonly message: string };

@@ -1,6 +1,6 @@
 /**
- * Runs simulations: `npm run simulate -- --seed 7`, `--seeds 100 [--from 1]`, `--ms 60000`, `--members 3`, `--trace`. The first seed that
- * fails ends it with 1; the same seed does the same again.
+ * Runs simulations: `npm run simulate -- --seed 7`, `--seeds 100 [--from 1]`, `--ms 60000`, `--members 3`, `--all`, `--trace`.
+ * The first seed that fails ends it with 1; the same seed does the same again.
  */
 import { read } from './command-line.js';
 import { Tally } from './tally.js';
@@ -12,7 +12,7 @@ async function main(): Promise<number> {
     process.stdout.write(wanted.print);
     return wanted.status;
   }
-  const { first, count, simMs, members, trace, goesOn } = wanted;
+  const { first, count, simMs, members, hasAll, trace, goesOn } = wanted;
   // Errors are part of life here; whence they came is of use where one seed is looked at.
   if (count > 1) Error.stackTraceLimit = 0;
   let simulatedMs = 0;
@@ -24,7 +24,13 @@ async function main(): Promise<number> {
   for (; seed < first + count && (goesOn || failed.length === 0); seed += 1) {
     const startMs = performance.now();
     try {
-      const { hash, steps, sent, starts, simMs: lastedMs } = await simulate({ seed, simMs, members, print, tally });
+      const {
+        hash,
+        steps,
+        sent,
+        starts,
+        simMs: lastedMs,
+      } = await simulate({ seed, simMs, members, hasAll, print, tally });
       const tookMs = Math.round(performance.now() - startMs);
       simulatedMs += lastedMs;
       stepCount += steps;
@@ -34,7 +40,7 @@ async function main(): Promise<number> {
     } catch (caught) {
       failed.push(seed);
       process.stdout.write(
-        `${(caught as Error).message}\nagain: npm run simulate -- --seed ${seed} --ms ${simMs} --members ${members} --trace\n`,
+        `${(caught as Error).message}\nagain: npm run simulate -- --seed ${seed} --ms ${simMs} --members ${members}${hasAll ? ' --all' : ''} --trace\n`,
       );
     }
   }

@@ -17,7 +17,8 @@ it('all kinds of faults and all workloads come, each in many seeds and missing f
   }
 });
 
-it('some seeds have everything', () => {
+it('some seeds have everything, and all where that is wanted', () => {
+  for (const seed of seeds(20)) expect(planOf(seed, new Prng(seed), true).hasAll).toBe(true);
   const full = plans.filter(({ hasAll }) => hasAll);
   expect(full.length).toBeGreaterThan(20);
   for (const { faults, workloads: all } of full) {

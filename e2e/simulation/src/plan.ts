@@ -32,8 +32,9 @@ export function dueKinds(seed: number): FaultKind[] {
   return Array.from({ length: dueCount }, (_, i) => faultKinds[(seed * dueCount + i) % faultKinds.length] as FaultKind);
 }
 
-export function planOf(seed: number, chance: Prng): Plan {
-  if (chance.below(10) === 0) {
+/** @param hasAll not one of ten has everything, but this one */
+export function planOf(seed: number, chance: Prng, hasAll = false): Plan {
+  if (chance.below(10) === 0 || hasAll) {
     const pace = chance.pick([1, 8, 20, 40]);
     const all = { faults: faultKinds, workloads, administers: true };
     return { ...all, hasAll: true, restMs: 1_500, producers: 3, consumers: 2, pace };

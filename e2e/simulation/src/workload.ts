@@ -81,7 +81,7 @@ async function play(world: World, simMs: number): Promise<Outcome> {
   let sending = true;
   let reading = true;
   const running: Promise<void>[] = [];
-  const plan = planOf(world.options.seed, world.chance('plan'));
+  const plan = planOf(world.options.seed, world.chance('plan'), world.options.hasAll);
   world.trace.note('plan', plan);
   for (const name of producers.slice(0, plan.producers))
     running.push(produce(world, ledger, name, plan, () => sending));

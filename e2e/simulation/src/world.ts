@@ -75,6 +75,8 @@ export interface WorldOptions {
   readonly seed: number;
   /** Of the broker set. Default: three. */
   readonly members?: number | undefined;
+  /** All kinds of faults, and all that clients do; else the seed says which. */
+  readonly hasAll?: boolean | undefined;
   readonly print?: ((line: string) => void) | undefined;
   /** Where it is counted what happened. */
   readonly tally?: Tally | undefined;
