@@ -176,8 +176,7 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
     if (this.closed) return;
     this.nowMs = this.host.clock.monotonicMs();
     this.liveness.heard(this.nowMs);
-    if (this.nowMs < this.givesWayUntilMs) this.hold(chunk, from);
-    else this.read(chunk, from);
+    if (this.nowMs >= this.givesWayUntilMs || !this.hold(chunk, from)) this.read(chunk, from);
   }
 
   get holdsBack(): boolean {
@@ -201,27 +200,24 @@ export class H2Connection implements FrameSink, CallHost, Member, OutboxOwner, S
   }
 
   private read(chunk: Buffer, from: number): void {
-    this.refusals = 0;
-    let end = chunk.length;
     try {
-      end = this.reader.feed(chunk, from);
+      for (let at = from; at < chunk.length && !this.closed;) {
+        this.refusals = 0;
+        at = this.reader.feed(chunk, at);
+        if (at < chunk.length && !this.closed && this.hold(chunk, at)) return;
+      }
     } catch (caught) {
       if (caught instanceof H2Failure) this.breakOff(caught.code, caught.message);
       else this.ownFault(caught);
     }
-    if (end < chunk.length && !this.closed) this.hold(chunk, end);
   }
 
-  /** The socket is not read meanwhile, so there is at most what it delivers at once. */
-  private hold(chunk: Buffer, from: number): void {
-    const rest = chunk.subarray(from);
-    if (this.held !== undefined) {
-      this.held = Buffer.concat([this.held, rest]);
-      return;
-    }
-    this.held = rest;
+  /** The socket is not read meanwhile, so there is at most what it delivers at once. False: too many wait already. */
+  private hold(chunk: Buffer, from: number): boolean {
+    if (!this.host.lastInTurn.join(this)) return false;
+    this.held = chunk.subarray(from);
     this.socket.pause();
-    this.host.lastInTurn.join(this);
+    return true;
   }
 
   /** Says goodbye to new calls; closes once the open ones have ended. */

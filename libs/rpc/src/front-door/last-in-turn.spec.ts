@@ -5,7 +5,7 @@ import { flag, frameType } from '../http2/constants.js';
 import { frame, greeting, grpcMessage, headersFrame, RawH2Client, requestHeaders } from '../testing/raw-h2-client.js';
 import { until } from '../testing/until.js';
 import { FrontDoorServer } from './front-door-server.js';
-import { LastInTurn, type GivingWay } from './last-in-turn.js';
+import { LastInTurn, waitingMax, type GivingWay } from './last-in-turn.js';
 
 const { DATA, HEADERS } = frameType;
 
@@ -116,7 +116,28 @@ describe('a connection whose calls are refused for their number', () => {
   });
 });
 
+// Goal: what those who give way make the server keep is bounded, and nothing is lost where as many wait as may.
+// Method: the queue is full of others whose turn never comes.
+it('a connection is read at once where too many give way already', async () => {
+  const noisy = await open();
+  server.lastInTurn.join = () => false;
+  noisy.send(many('Refuse', 1, 50));
+  for (let i = 0; i < 5; i += 1) noisy.send(many('Refuse', 101 + 20 * i, 10));
+  await until(() => answersOf(noisy) === 100);
+  expect(handled).toHaveLength(100);
+});
+
 describe('LastInTurn', () => {
+  it('takes no more than may wait, and others again when some have gone on', () => {
+    const turns: (() => void)[] = [];
+    const queue = new LastInTurn((act) => void turns.push(act));
+    const member: GivingWay = { goOn: () => undefined };
+    const joined = Array.from({ length: waitingMax + 10 }, () => queue.join(member));
+    expect(joined.lastIndexOf(true)).toBe(waitingMax - 1);
+    turns.shift()?.();
+    expect(queue.join(member)).toBe(true);
+  });
+
   it('lets a few go on in each turn, and everybody within sixteen', () => {
     const turns: (() => void)[] = [];
     const queue = new LastInTurn((act) => void turns.push(act));

@@ -4,6 +4,8 @@ export interface GivingWay {
   goOn(): void;
 }
 
+/** Each keeps what its socket has delivered, up to 128 KiB, which nothing else counts. */
+export const waitingMax = 1_024;
 /** So many turns of the event loop the last of them waits at the most. */
 const turnsMax = 16;
 
@@ -17,9 +19,12 @@ export class LastInTurn {
 
   constructor(private readonly soon: (act: () => void) => void) {}
 
-  join(connection: GivingWay): void {
+  /** False: as many wait as may. It is read at once then, as any other is. */
+  join(connection: GivingWay): boolean {
+    if (this.waiting.length >= waitingMax) return false;
     this.waiting.push(connection);
     this.arrange();
+    return true;
   }
 
   private arrange(): void {
