@@ -23,8 +23,22 @@ it.each([
   ['{"a":{"x":1,"y":2},"b":3}', 'a.*', '{"a":{"x":"***","y":"***"},"b":3}'],
   ['{"a":{"x":{"k":1},"y":{"k":2,"l":3}}}', 'a.*.k', '{"a":{"x":{"k":"***"},"y":{"k":"***","l":3}}}'],
   // What is not there hides nothing, and numbers keep their digits.
-  ['{"id":12345678901234567890.10,"a":1}', 'b.c,a.b,id.*', '{"id":12345678901234567890.10,"a":1}'],
+  ['{"id":12345678901234567890.10,"a":{"c":1}}', 'b.c,a.b', '{"id":12345678901234567890.10,"a":{"c":1}}'],
   ['{"__proto__":{"x":1},"toString":2}', '__proto__.x,toString', '{"__proto__":{"x":"***"},"toString":"***"}'],
+  // What is of another form than the mask expects is hidden, as it may be the same said in another way.
+  ['{"card":"4111","a":null,"b":true}', 'card.number,a.b,b.c', '{"card":"***","a":null,"b":"***"}'],
+  [
+    '{"customer":["Ann",{"name":"Ann"}],"of":"Ann"}',
+    'customer.*,of.*',
+    '{"customer":["***",{"name":"***"}],"of":"***"}',
+  ],
+  ['[4111,{"card":1}]', 'card', '["***",{"card":"***"}]'],
+  ['{"id":1,"card":{"number":2}}', '*.number', '{"id":1,"card":{"number":"***"}}'],
+  [
+    '{"card.number":1,"a.b":{"c":2},"a":{"b.c":3}}',
+    'card.number,a.b.c',
+    '{"card.number":"***","a.b":{"c":"***"},"a":{"b.c":"***"}}',
+  ],
 ])('of %s, %s leaves %s', (body, mask, left) => {
   expect(masked(body, mask)).toBe(left);
 });

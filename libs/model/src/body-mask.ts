@@ -2,8 +2,8 @@
  * What of a topic's bodies is hidden from who may look at its messages, and may not consume them:
  *
  *   *                          the whole body
- *   card.number,customer.*     these fields of a JSON body; lists are looked through, `*` is any field. A body that is no JSON
- *                              is hidden as a whole.
+ *   card.number,customer.*     these fields of a JSON body; lists are looked through, `*` is any field. Where `card` is a text
+ *                              or number, it is hidden itself. A body that is no JSON is hidden as a whole.
  */
 import { MqError } from '@cometmq/shared';
 
@@ -41,9 +41,9 @@ export function bothMasks(one: string, other: string): string {
 export function maskedBody(body: Uint8Array, mask: string): Uint8Array | undefined {
   if (mask === wholeBody) return undefined;
   try {
-    const json: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body), asWritten);
+    let json: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body), asWritten);
     if (!isNested(json)) return undefined;
-    for (const field of mask.split(',')) hide(json, field.split('.'), 0);
+    for (const field of mask.split(',')) json = left(json, field.split('.'), 0, true);
     return Buffer.from(JSON.stringify(json));
   } catch {
     return undefined; // It is no JSON, or nested too deep to be looked through.
@@ -64,17 +64,24 @@ function isNested(json: unknown): json is object {
   return typeof json === 'object' && json !== null && !isRawJSON(json);
 }
 
-function hide(json: unknown, path: readonly string[], at: number): void {
-  if (!isNested(json)) return;
-  if (Array.isArray(json)) {
-    for (const one of json) hide(one, path, at);
-    return;
+/**
+ * What is left of a value of which `path` is to be hidden from `at` on. Where it is not of the form that the mask expects, as a text
+ * instead of an object, all of it is hidden: it may well be the same said in another way.
+ *
+ * @param isNamed the mask names it, not only all that is beside it
+ */
+function left(value: unknown, path: readonly string[], at: number, isNamed: boolean): unknown {
+  if (at === path.length) return hidden;
+  if (!isNested(value)) return isNamed && value !== null ? hidden : value;
+  if (Array.isArray(value)) return value.map((one) => left(one, path, at, isNamed));
+  const fields = value as Record<string, unknown>;
+  if (path[at] === '*') {
+    for (const name of Object.keys(fields)) fields[name] = left(fields[name], path, at + 1, false);
+    return fields;
   }
-  const fields = json as Record<string, unknown>;
-  const name = path[at] ?? '';
-  const names = name === '*' ? Object.keys(fields) : Object.hasOwn(fields, name) ? [name] : [];
-  for (const one of names) {
-    if (at === path.length - 1) fields[one] = hidden;
-    else hide(fields[one], path, at + 1);
+  // A name may have dots in it, too.
+  for (let end = at + 1, name = path[at] ?? ''; end <= path.length; name += `.${path[end] ?? ''}`, end += 1) {
+    if (Object.hasOwn(fields, name)) fields[name] = left(fields[name], path, end, true);
   }
+  return fields;
 }
