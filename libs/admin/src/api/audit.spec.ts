@@ -56,6 +56,20 @@ it('records who changed what, from where, and what was refused; and no secret', 
   expect(JSON.stringify(lines)).not.toMatch(/root-secret|shop-secret|comet1\./);
 });
 
+it('records that a dead letter was sent again with another body, and not what is in it', async () => {
+  const token = await login();
+  await fixture.nameService.createGroup({ name: 'billing' });
+  await fixture.directory.until(() => fixture.directory.group('billing'), 60_000, 'the group');
+  const id = 'broker-0~20~100';
+  await ask('POST', '/dead-letters/billing/resend', { id, text: 'card 4111', properties: { a: 'b' } }, token);
+  await ask('POST', '/dead-letters/billing/resend', { id, base64: 'NDExMQ==' }, token);
+  expect(lines.slice(-2)).toMatchObject([
+    { operation: 'resendDeadLetter', change: { id, text: '*** (9 characters)', properties: { a: 'b' } } },
+    { operation: 'resendDeadLetter', change: { id, base64: '*** (8 characters)' } },
+  ]);
+  expect(JSON.stringify(lines)).not.toMatch(/4111|NDEx/);
+});
+
 it('records what was there before a change and after it', async () => {
   const token = await login();
   await ask('POST', '/topics', { name: 'orders', writeQueues: 4, readQueues: 4 }, token);

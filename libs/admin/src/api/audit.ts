@@ -103,7 +103,7 @@ async function record(
     operation,
     target: shown(request.params),
     query: shown(request.query),
-    change: shown(request.body),
+    change: shown(request.body, hiddenBodies),
     before: request.changed?.before,
     after: request.changed?.after,
     status,
@@ -135,9 +135,16 @@ function parsed(payload: string): unknown {
 /** Also what somebody calls a secret where no such field is known: it is one all the same. */
 const secretField = /secret|passw|token|credential|^code$/i;
 
+/** Bodies of messages, which a mask may hide from who reads the log, or the file it is kept in: how long they are is said. */
+const bodyFields: ReadonlySet<string> = new Set(['text', 'base64']);
+const hiddenBodies: Hides = (key, value) =>
+  bodyFields.has(key) && typeof value === 'string' ? `*** (${value.length} characters)` : value;
+
+type Hides = (key: string, value: unknown) => unknown;
+
 /** Without secrets, and not longer than a line may be. */
-function shown(part: unknown): unknown {
+function shown(part: unknown, hides: Hides = (_key, value) => value): unknown {
   if (typeof part !== 'object' || part === null || Object.keys(part).length === 0) return undefined;
-  const text = JSON.stringify(part, (key, value: unknown) => (secretField.test(key) ? '***' : value));
+  const text = JSON.stringify(part, (key, value: unknown) => (secretField.test(key) ? '***' : hides(key, value)));
   return text.length <= valueLengthMax ? (JSON.parse(text) as unknown) : { cut: `${text.slice(0, valueLengthMax)}…` };
 }
