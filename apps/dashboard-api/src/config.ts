@@ -8,7 +8,7 @@ import {
   oidcSettings,
   scalingSettings,
 } from '@cometmq/admin';
-import { authFileSettings, gateRule } from '@cometmq/auth';
+import { authFileSettings, gateRule, loginSettings } from '@cometmq/auth';
 import { namingSettings } from '@cometmq/client';
 import { internalPortSettings, processTlsRule, processTlsSettings } from '@cometmq/rpc';
 import { declare, port } from '@cometmq/shared';
@@ -23,6 +23,7 @@ export const dashboardApiConfig = declare(
     ...processTlsSettings,
     ...internalPortSettings,
     ...authFileSettings,
+    ...loginSettings,
     ...adminSettings,
     ...oidcSettings,
     ...scalingSettings,

@@ -5,9 +5,10 @@ import { useEffect, useState, type ReactNode } from 'react';
 import { keepCsrf, type ApiError } from './api/client.js';
 import { useChange } from './api/use-api.js';
 import { useSession } from './api/use-session.js';
+import { CodeInput, SetUpSecondFactor } from './pages/second-factor.js';
 import { Loading } from './parts/loading.js';
 import { Trouble } from './parts/show.js';
-import { useWords } from './text/text.js';
+import { useLanguage, useWords } from './text/text.js';
 
 /** Shows the console to who is logged in, or to all where nobody has to be. When a session ends, its reader signs in again. */
 export function Session({ children }: { readonly children: ReactNode }) {
@@ -46,25 +47,53 @@ function useLoginFailure(): string | undefined {
   return code === 'FORBIDDEN' ? words.noRoleHere : words.providerRefused;
 }
 
+/** What is wrong is the second factor, or that it is missing. */
+const aboutCodes: readonly (string | undefined)[] = ['codeNeeded', 'codeWrong'];
+
 function SignIn({ provider }: { readonly provider: string | undefined }) {
-  const words = useWords();
+  const { words, problemText } = useLanguage();
   const failure = useLoginFailure();
   const client = useQueryClient();
   const begin = useChange('beginSession');
   const [user, setUser] = useState('');
   const [secret, setSecret] = useState('');
+  const [code, setCode] = useState<string>();
+  const sentence = begin.error?.said?.sentence;
   const started = (csrfToken: string | undefined): void => {
     keepCsrf(csrfToken);
     // What somebody else was shown here is not for this one.
     client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'describeSession' });
   };
+  if (sentence === 'secondFactorNeeded') {
+    return (
+      <Center mih="100vh" component="main">
+        <Paper withBorder p="xl" radius="md" w={360}>
+          <Failure>{words.secondFactorNeeded}</Failure>
+          <SetUpSecondFactor
+            given={{ user, secret }}
+            onDone={() => {
+              setCode('');
+              begin.reset();
+            }}
+          />
+        </Paper>
+      </Center>
+    );
+  }
   return (
     <Center mih="100vh" component="main">
       <Paper withBorder p="xl" radius="md" w={360}>
         <form
           onSubmit={(event) => {
             event.preventDefault();
-            begin.mutate({ body: { user, secret } }, { onSuccess: ({ csrfToken }) => started(csrfToken) });
+            const body = { user, secret, ...(code !== undefined && { code }) };
+            begin.mutate(
+              { body },
+              {
+                onSuccess: ({ csrfToken }) => started(csrfToken),
+                onError: (error) => (error.said?.sentence === 'codeNeeded' ? setCode('') : undefined),
+              },
+            );
           }}
         >
           <Stack gap="sm">
@@ -86,8 +115,10 @@ function SignIn({ provider }: { readonly provider: string | undefined }) {
               required
               onChange={(event) => setSecret(event.currentTarget.value)}
             />
+            {code !== undefined && <CodeInput value={code} onChange={setCode} />}
             <Trouble error={begin.error?.status === 401 ? null : begin.error} />
-            {begin.error?.status === 401 && <Failure>{words.signInFailed}</Failure>}
+            {begin.error?.status === 401 && !aboutCodes.includes(sentence) && <Failure>{words.signInFailed}</Failure>}
+            {begin.error && sentence === 'codeWrong' && <Failure>{problemText(begin.error)}</Failure>}
             <Button type="submit" loading={begin.isPending}>
               {words.signIn}
             </Button>

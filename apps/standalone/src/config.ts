@@ -1,5 +1,5 @@
 import { alertMailRule, alertTlsRule, localAdminSettings, oidcRule, oidcSettings } from '@cometmq/admin';
-import { auditSettings, authSettings } from '@cometmq/auth';
+import { auditSettings, authSettings, loginSettings } from '@cometmq/auth';
 import { backupRule, backupSettings } from '@cometmq/backup';
 import { bodyRule, brokerSettings, segmentRule } from '@cometmq/broker';
 import { namesrvSettings } from '@cometmq/namesrv';
@@ -19,6 +19,7 @@ export const standaloneConfig = declare(
     ...localAdminSettings,
     ...oidcSettings,
     ...authSettings,
+    ...loginSettings,
     ...auditSettings,
     proxyHost: text({ default: '127.0.0.1', why: 'The address the clients’ gRPC protocol is served on.' }),
     metricsHost: text({ default: '127.0.0.1', why: 'The address of /metrics, /healthz and /readyz.' }),

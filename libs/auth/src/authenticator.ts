@@ -143,6 +143,13 @@ export class Authenticator implements Access {
     return this.wrong(user, peer);
   }
 
+  /** A right secret with a wrong second factor is a wrong login, too. */
+  countWrongLogin(user: string, peer: string): void {
+    const nowMs = this.options.clock.monotonicMs();
+    this.logins.of(`${hostOf(peer)} ${user.slice(0, 128)}`, nowMs).take(1, nowMs);
+    this.refused.wrong += 1;
+  }
+
   private anonymous(): never {
     this.refused.anonymous += 1;
     throw new MqError('UNAUTHORIZED', 'this cluster has users: give the client an access key and its secret');

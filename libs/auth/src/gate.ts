@@ -6,12 +6,13 @@ import { openAccess, type Access } from './access.js';
 import { Authenticator } from './authenticator.js';
 import { credentialsIn, FirstAdmin } from './first-admin.js';
 import { IdentityBook, type IdentitySource } from './identity-book.js';
+import { SecondFactor } from './second-factor.js';
 import { SecretBox } from './secrets.js';
-import type { authSettings } from './settings.js';
+import type { authSettings, loginSettings } from './settings.js';
 import { BearerTokens } from './tokens.js';
 
 export interface GateParts {
-  readonly config: Values<typeof authSettings>;
+  readonly config: Values<typeof authSettings> & Partial<Values<typeof loginSettings>>;
   /** Texts of the key file and of the admin's; undefined: there are no users, and everybody is let in. */
   readonly files: { readonly keys: string; readonly admin: string | undefined } | undefined;
   readonly identities: IdentitySource & {
@@ -35,6 +36,7 @@ export interface Gate {
         readonly box: SecretBox;
         readonly tokens: BearerTokens;
         readonly authenticator: Authenticator;
+        readonly secondFactor: SecondFactor;
       }
     | undefined;
   /** To be started before what asks. */
@@ -59,6 +61,10 @@ export function gateOf({ config, files, identities, clock, log, startWaitMs = 0 
     ageMsMax: config.signatureAgeMsMax,
     localTimes: config.signatureLocalTimes,
   });
+  const secondFactor = new SecondFactor({
+    ...{ book, box, clock, authenticator, requiredOfSuper: config.superSecondFactor === true },
+    update: (name, change) => identities.updateUser(name, change),
+  });
   const parts: Component[] = [book];
   if (files.admin !== undefined) {
     const credentials = credentialsIn(files.admin);
@@ -67,7 +73,7 @@ export function gateOf({ config, files, identities, clock, log, startWaitMs = 0 
   }
   return {
     access: authenticator,
-    users: { book, box, tokens: new BearerTokens(box, book, clock, identities), authenticator },
+    users: { book, box, tokens: new BearerTokens(box, book, clock, identities), authenticator, secondFactor },
     parts,
     unready: () => book.unready(),
   };

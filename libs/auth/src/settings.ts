@@ -19,6 +19,14 @@ export const authSettings = {
   }),
 };
 
+/** Of processes that people log in to. */
+export const loginSettings = {
+  superSecondFactor: flag({
+    default: false,
+    why: 'Let super users log in to the console and the REST API only with a second factor; who has none sets one up at the login. Signed calls of programs, and logins by an identity provider, are not concerned.',
+  }),
+};
+
 /** Where it is recorded who did what. */
 export const auditSettings = {
   auditFile: text({

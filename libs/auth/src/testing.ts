@@ -10,11 +10,17 @@ import type {
   UserPolicies,
 } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
+import { TOTP } from 'otpauth';
 
 import type { IdentitySource } from './identity-book.js';
 import { checkedPolicies, samePolicies } from './policies.js';
 import { Secret, SecretBox } from './secrets.js';
 import { changedUser, newUser } from './users.js';
+
+/** What the app shows at this time. @param key in base32 */
+export function codeOf(key: string, nowMs: number): string {
+  return new TOTP({ secret: key }).generate({ timestamp: nowMs });
+}
 
 export class FakeIdentities implements IdentitySource {
   readonly keyFile = SecretBox.newFile('k1');

@@ -1,6 +1,15 @@
-import type { RevokedToken, User, UserChange, UserDraft, UserKind, UserQuota } from '@cometmq/model';
+import type {
+  RevokedToken,
+  SecondFactorChange,
+  User,
+  UserChange,
+  UserDraft,
+  UserKind,
+  UserQuota,
+  UserTotp,
+} from '@cometmq/model';
 import { userKinds } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { MqError, unreachable } from '@cometmq/shared';
 
 export const usersMax = 20_000;
 const nameAlphabet = /^[a-zA-Z0-9_.@-]+$/;
@@ -44,7 +53,7 @@ export function newUser(draft: UserDraft, createdMs: number): User {
 
 /** @throws MqError BAD_REQUEST */
 export function changedUser(user: User, change: UserChange): User {
-  const { quota, ...rest } = user;
+  const { quota, totp, ...rest } = user;
   if (change.kind !== undefined) checkKind(change.kind);
   const isNewSecret = change.secret !== undefined && change.resealed !== true;
   return {
@@ -54,7 +63,36 @@ export function changedUser(user: User, change: UserChange): User {
     secret: change.secret ?? user.secret,
     secretVersion: user.secretVersion + Number(isNewSecret),
     ...quotaOf(change.quota ?? quota),
+    ...totpOf(totp, change.secondFactor),
   };
+}
+
+/** @throws MqError CONFLICT, where a code was taken before, or another second factor set up */
+function totpOf(
+  totp: UserTotp | undefined,
+  change: SecondFactorChange | undefined,
+): { readonly totp?: UserTotp | undefined } {
+  if (!change) return totp ? { totp } : {};
+  if (change.kind === 'none') return {};
+  if (change.kind === 'set') {
+    if ((totp?.enrolledMs ?? 0) === change.replaces) return { totp: change.totp };
+    throw new MqError('CONFLICT', 'another second factor was set up meanwhile');
+  }
+  if (!totp) throw new MqError('CONFLICT', 'the user has no second factor any more');
+  switch (change.kind) {
+    case 'taken':
+      if (change.step > totp.lastStep) return { totp: { ...totp, lastStep: change.step } };
+      throw new MqError('CONFLICT', 'the code was used before');
+    case 'recovered':
+      if (totp.recovery.includes(change.digest)) {
+        return { totp: { ...totp, recovery: totp.recovery.filter((one) => one !== change.digest) } };
+      }
+      throw new MqError('CONFLICT', 'the recovery code was used before');
+    case 'resealed':
+      return { totp: { ...totp, secret: change.secret } };
+    default:
+      return unreachable(change);
+  }
 }
 
 function checkKind(kind: UserKind): void {

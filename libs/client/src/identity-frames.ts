@@ -6,14 +6,16 @@ import type {
   PolicyEntry,
   ResourceType,
   RevokedToken,
+  SecondFactorChange,
   User,
   UserChange,
   UserDraft,
   UserKind,
   UserPolicies,
   UserQuota,
+  UserTotp,
 } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { MqError, unreachable } from '@cometmq/shared';
 
 export const identityServiceName = 'cometmq.v1.IdentityService';
 export const identityPath = (method: string): string => `/${identityServiceName}/${method}`;
@@ -22,12 +24,16 @@ export const identityPath = (method: string): string => `/${identityServiceName}
 const partEntriesMax = 200;
 
 export function userToWire(user: User): internal.User {
-  return { ...user, quota: user.quota && quotaToWire(user.quota) };
+  return { ...user, quota: user.quota && quotaToWire(user.quota), totp: user.totp && totpToWire(user.totp) };
 }
 
 export function userFromWire(wire: internal.User | undefined): User {
-  const { kind, secret, quota, ...rest } = whole(wire);
-  return { ...rest, kind: kind as UserKind, secret: whole(secret), ...(quota && { quota: quotaFromWire(quota) }) };
+  const { kind, secret, quota, totp, ...rest } = whole(wire);
+  return {
+    ...{ ...rest, kind: kind as UserKind, secret: whole(secret) },
+    ...(quota && { quota: quotaFromWire(quota) }),
+    ...(totp && { totp: totpFromWire(totp) }),
+  };
 }
 
 export function userDraftToWire(draft: UserDraft): internal.UserDraft {
@@ -39,12 +45,63 @@ export function userDraftFromWire({ kind, secret, quota, ...rest }: internal.Use
 }
 
 export function userChangeToWire(name: string, change: UserChange): internal.UserChange {
-  const { kind, enabled, secret, resealed, quota } = change;
-  return { name, kind, enabled, secret, resealed: resealed ?? false, quota: quota && quotaToWire(quota) };
+  const { kind, enabled, secret, resealed, quota, secondFactor } = change;
+  return {
+    ...{ name, kind, enabled, secret, resealed: resealed ?? false, quota: quota && quotaToWire(quota) },
+    secondFactor: secondFactor && { change: secondFactorToWire(secondFactor) },
+  };
 }
 
-export function userChangeFromWire({ kind, enabled, secret, resealed, quota }: internal.UserChange): UserChange {
-  return { kind: kind as UserKind | undefined, enabled, secret, resealed, quota: quota && quotaFromWire(quota) };
+export function userChangeFromWire(wire: internal.UserChange): UserChange {
+  const { kind, enabled, secret, resealed, quota, secondFactor } = wire;
+  return {
+    ...{ kind: kind as UserKind | undefined, enabled, secret, resealed, quota: quota && quotaFromWire(quota) },
+    ...(secondFactor?.change && { secondFactor: secondFactorFromWire(secondFactor.change) }),
+  };
+}
+
+function totpToWire(totp: UserTotp): internal.UserTotp {
+  return { ...totp, recovery: [...totp.recovery] };
+}
+
+function totpFromWire({ secret, ...rest }: internal.UserTotp): UserTotp {
+  return { ...rest, secret: whole(secret) };
+}
+
+type SecondFactorOnWire = NonNullable<internal.SecondFactorChange['change']>;
+
+function secondFactorToWire(change: SecondFactorChange): SecondFactorOnWire {
+  switch (change.kind) {
+    case 'set':
+      return { $case: 'set', value: { totp: totpToWire(change.totp), replaces: change.replaces } };
+    case 'taken':
+      return { $case: 'taken', value: change.step };
+    case 'recovered':
+      return { $case: 'recovered', value: change.digest };
+    case 'resealed':
+      return { $case: 'resealed', value: change.secret };
+    case 'none':
+      return { $case: 'none', value: true };
+    default:
+      return unreachable(change);
+  }
+}
+
+function secondFactorFromWire(wire: SecondFactorOnWire): SecondFactorChange {
+  switch (wire.$case) {
+    case 'set':
+      return { kind: 'set', totp: totpFromWire(whole(wire.value.totp)), replaces: wire.value.replaces };
+    case 'taken':
+      return { kind: 'taken', step: wire.value };
+    case 'recovered':
+      return { kind: 'recovered', digest: wire.value };
+    case 'resealed':
+      return { kind: 'resealed', secret: wire.value };
+    case 'none':
+      return { kind: 'none' };
+    default:
+      return unreachable(wire);
+  }
 }
 
 export function policiesToWire(

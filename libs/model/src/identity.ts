@@ -19,6 +19,25 @@ export interface UserQuota {
   readonly bytesPerSecond?: number | undefined;
 }
 
+/** A second factor: codes that an app makes of a key it shares with us, by the time. */
+export interface UserTotp {
+  readonly secret: SealedSecret;
+  /** SHA-256 of recovery codes that were not used yet, in hex. */
+  readonly recovery: readonly string[];
+  /** Of the last code that was taken: none for this time step or an earlier one is taken again. */
+  readonly lastStep: number;
+  readonly enrolledMs: number;
+}
+
+export type SecondFactorChange =
+  /** @param replaces when the one was set up that it takes the place of; 0: there was none */
+  | { readonly kind: 'set'; readonly totp: UserTotp; readonly replaces: number }
+  | { readonly kind: 'taken'; readonly step: number }
+  | { readonly kind: 'recovered'; readonly digest: string }
+  /** The same key under another key of the key file. */
+  | { readonly kind: 'resealed'; readonly secret: SealedSecret }
+  | { readonly kind: 'none' };
+
 export interface User {
   /** Which is the access key too, as in RocketMQ. */
   readonly name: string;
@@ -28,6 +47,8 @@ export interface User {
   /** Rises with each new secret: what was issued under an older one ends. */
   readonly secretVersion: number;
   readonly quota?: UserQuota | undefined;
+  /** Undefined: its secret is enough to log in. */
+  readonly totp?: UserTotp | undefined;
   readonly createdMs: number;
 }
 
@@ -48,6 +69,7 @@ export interface UserChange {
   readonly resealed?: boolean | undefined;
   /** Replaced as a whole; an empty one lifts all limits. */
   readonly quota?: UserQuota | undefined;
+  readonly secondFactor?: SecondFactorChange | undefined;
 }
 
 export const resourceTypes = ['any', 'cluster', 'namespace', 'topic', 'group'] as const;

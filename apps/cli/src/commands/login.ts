@@ -7,10 +7,11 @@ import { RestClient } from '../rest-client.js';
 import { examples, type Act, type Session } from '../session.js';
 import type { World } from '../world.js';
 
-interface LoginOptions {
+export interface LoginOptions {
   readonly user?: string;
   readonly secretFile?: string;
   readonly oidc?: boolean;
+  readonly code?: string;
 }
 
 export function loginCommands(comet: Command, act: Act): void {
@@ -19,6 +20,7 @@ export function loginCommands(comet: Command, act: Act): void {
     .description('Log in, and keep the access key and its secret with the context.')
     .option('--user <name>', 'access key (COMET_USER)')
     .option('--secret-file <path>', 'file that holds the secret, or both: "<name> <secret>"')
+    .option('--code <code>', 'of the second factor, or a recovery code; asked for where it is needed')
     .option(
       '--oidc',
       'by the identity provider of the cluster, in a browser: for topics, groups and all of the REST API',
@@ -33,10 +35,10 @@ export function loginCommands(comet: Command, act: Act): void {
         }
         const { user, secret } = await credentials(session, options);
         const rest = new RestClient(world.fetch, world.clock, session.target.api, timeoutMs);
-        const { token, untilMs } = await rest.call<{ token: string; untilMs: number }>('POST', '/login', {
-          user,
-          secret,
-        });
+        const given = { user, secret, ...(options.code !== undefined && { code: options.code }) };
+        const { token, untilMs } = await withCode(session, given, (body) =>
+          rest.call<{ token: string; untilMs: number }>('POST', '/login', body),
+        );
         keep(session, user, { user, secret, token: { value: token, untilMs } });
       }),
     );
@@ -65,6 +67,23 @@ export function loginCommands(comet: Command, act: Act): void {
   examples(logout, 'comet logout');
 }
 
+interface Given {
+  readonly user: string;
+  readonly secret: string;
+  readonly code?: string;
+}
+
+/** Asks for a code of the second factor where the server needs one, and somebody is there to be asked. */
+export async function withCode<T>({ world }: Session, given: Given, call: (body: Given) => Promise<T>): Promise<T> {
+  try {
+    return await call(given);
+  } catch (caught) {
+    const isMissing = given.code === undefined && MqError.from(caught).reason.includes('has a second factor');
+    if (!isMissing || !world.terminal.in) throw caught;
+    return call({ ...given, code: (await world.ask('Code: ')).trim() });
+  }
+}
+
 /** The context has this login and no other from now on, and is the current one. */
 function keep(session: Session, who: string, login: Pick<Context, 'user' | 'secret' | 'token'>): void {
   const { contexts } = session;
@@ -75,7 +94,7 @@ function keep(session: Session, who: string, login: Pick<Context, 'user' | 'secr
   session.note(`logged in as ${who}; context "${name}" keeps it`);
 }
 
-async function credentials(
+export async function credentials(
   { world }: { readonly world: World },
   { user: named, secretFile }: LoginOptions,
 ): Promise<{ user: string; secret: string }> {

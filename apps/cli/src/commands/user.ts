@@ -6,6 +6,7 @@ import { exitCode } from '../exit-codes.js';
 import { timeText, type View } from '../printer.js';
 import { examples, wholeNumber, type Act, type Session } from '../session.js';
 import { aclImportCommand } from './acl-import.js';
+import { secondFactorCommands } from './second-factor.js';
 
 type NewUser = UserView & { readonly secret?: string };
 interface Rights {
@@ -31,6 +32,7 @@ const view: View<NewUser> = {
     { title: 'NAME', value: ({ name }) => name },
     { title: 'KIND', value: ({ kind }) => kind },
     { title: 'ENABLED', value: ({ enabled }) => enabled },
+    { title: 'SECOND FACTOR', wide: true, value: ({ secondFactor }) => secondFactor },
     { title: 'POLICIES', value: ({ policies }) => policies.length },
     { title: 'REQUESTS/S', wide: true, value: ({ quota }) => quota?.requestsPerSecond },
     { title: 'BYTES/S', wide: true, value: ({ quota }) => quota?.bytesPerSecond },
@@ -113,6 +115,8 @@ export function userCommands(comet: Command, act: Act): void {
     .description('Show a user and its policies.')
     .action(act(async (session, name: string) => show(session, await session.api().get<UserView>(userPath(name)))));
   examples(describe, 'comet user describe shop');
+
+  secondFactorCommands(user, act);
 
   const change = (word: string, description: string, body: object, done: string): Command =>
     user

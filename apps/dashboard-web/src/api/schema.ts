@@ -600,6 +600,13 @@ export type Problem = {
     | 'wrongLogin'
     | 'wrongLoginsTooMany'
     | 'wrongLoginsFromAddress'
+    | 'codeNeeded'
+    | 'codeWrong'
+    | 'codesTooMany'
+    | 'secondFactorNeeded'
+    | 'secondFactorStays'
+    | 'secondFactorNotBegun'
+    | 'secondFactorOther'
     | 'notSuper'
     | 'mayNot'
     | 'textHidden'
@@ -744,6 +751,31 @@ export type Login = {
   /** Name of the user: its access key. */
   readonly user: string;
   readonly secret: string;
+  /** Of the user’s second factor, or a recovery code of it. */
+  readonly code?: string;
+};
+
+export type SecondFactorBegun = {
+  /** For the app, in base32. It is not shown again. */
+  readonly secretKey: string;
+  /** The same as otpauth://, for a QR code. */
+  readonly secretUri: string;
+  /** To be brought back with a first code, within ten minutes. */
+  readonly setupToken: string;
+};
+
+export type SecondFactorFirst = {
+  /** Name of the user: its access key. */
+  readonly user: string;
+  readonly secret: string;
+  /** Of the user’s second factor, or a recovery code of it. */
+  readonly code: string;
+  readonly setupToken: string;
+};
+
+export type SecondFactorSet = {
+  /** Each logs in once where the app is lost. They are not shown again. */
+  readonly recoveryCodes: readonly string[];
 };
 
 export type OidcLogin = {
@@ -777,6 +809,8 @@ export type Session = {
   readonly user?: string;
   /** Whether it may do everything. */
   readonly super?: boolean;
+  /** Whether its logins need a code besides the secret. */
+  readonly secondFactor?: boolean;
   /** For the header x-csrf-token of what changes something. */
   readonly csrfToken?: string;
   /** Until when the session is good; it is prolonged while it is used. */
@@ -833,6 +867,8 @@ export type User = {
     /** Bytes of requests, on each proxy. */
     readonly bytesPerSecond?: number;
   };
+  /** Whether a login needs a code besides the secret. */
+  readonly secondFactor: boolean;
   /** The key that its secret is sealed under. */
   readonly keyId: string;
   /** When it was made. */
@@ -854,6 +890,8 @@ export type NewUser = {
     /** Bytes of requests, on each proxy. */
     readonly bytesPerSecond?: number;
   };
+  /** Whether a login needs a code besides the secret. */
+  readonly secondFactor: boolean;
   /** The key that its secret is sealed under. */
   readonly keyId: string;
   /** When it was made. */
@@ -2576,6 +2614,37 @@ export interface Operations {
     readonly body: OwnSecret;
     readonly answer: OwnSecretChanged;
   };
+  /** A key for an app that makes codes by the time. Nothing is changed before a first code is brought back. */
+  readonly beginSecondFactor: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: Login;
+    readonly answer: SecondFactorBegun;
+  };
+  /** Sets it up, or another one in its place, by a first code of the app: from then on each login needs a code. */
+  readonly finishSecondFactor: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: SecondFactorFirst;
+    readonly answer: SecondFactorSet;
+  };
+  /** The secret alone is enough to log in again. */
+  readonly endSecondFactor: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: Login;
+    readonly answer: undefined;
+  };
+  /** Takes a user’s second factor away, for one who has lost the app and the recovery codes. */
+  readonly resetSecondFactor: {
+    readonly params: {
+      /** Name of the user; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
   /** Sends a browser to the identity provider, to come back logged in. */
   readonly beginOidcLogin: {
     readonly params: undefined;
@@ -2759,6 +2828,10 @@ export const operations = {
   describeSession: ['GET', '/api/v1/session'],
   endSession: ['DELETE', '/api/v1/session'],
   changeOwnSecret: ['POST', '/api/v1/session/secret'],
+  beginSecondFactor: ['POST', '/api/v1/session/second-factor'],
+  finishSecondFactor: ['PUT', '/api/v1/session/second-factor'],
+  endSecondFactor: ['POST', '/api/v1/session/second-factor/end'],
+  resetSecondFactor: ['DELETE', '/api/v1/users/{name}/second-factor'],
   beginOidcLogin: ['GET', '/api/v1/session/oidc'],
   finishOidcLogin: ['GET', '/api/v1/session/oidc/callback'],
   loginOidc: ['POST', '/api/v1/login/oidc'],

@@ -14,6 +14,7 @@ import { PagedTable } from '../parts/paged-table.js';
 import { usePages } from '../parts/pages-of.js';
 import { Ago, Answered, Card, Mark, Page, Trouble } from '../parts/show.js';
 import { useWords } from '../text/text.js';
+import { OwnSecondFactor } from './second-factor.js';
 
 const actions: readonly AccessQuestion['action'][] = ['pub', 'sub', 'create', 'update', 'delete', 'get', 'list', 'all'];
 
@@ -24,12 +25,15 @@ export function Access() {
   return (
     <Page title={words.access}>
       <Answered of={session}>
-        {({ login, user = '', super: isSuper = false }) =>
+        {({ login, user = '', super: isSuper = false, secondFactor = false }) =>
           login ? (
             <>
               {isSuper && <Users />}
               {isSuper && <MayItBe />}
               {!user.startsWith('oidc:') && <OwnSecret user={user} />}
+              {!user.startsWith('oidc:') && (
+                <OwnSecondFactor user={user} isOn={secondFactor} onChanged={() => void session.refetch()} />
+              )}
               {isSuper && <Audit />}
             </>
           ) : (
@@ -94,6 +98,15 @@ function Users() {
             >
               {words.newSecret}
             </Act>
+            {row.secondFactor && (
+              <Act
+                does="resetSecondFactor"
+                input={{ params: { name: row.name } }}
+                ask={<Text>{words.resetSecondFactorWhat(row.name)}</Text>}
+              >
+                {words.resetSecondFactor}
+              </Act>
+            )}
             <Button size="compact-xs" color="red" variant="light" onClick={() => remove(row)}>
               {words.remove}
             </Button>

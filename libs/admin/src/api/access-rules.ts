@@ -93,6 +93,11 @@ export const rules: Readonly<Record<string, Rule>> = {
   beginOidcLogin: 'open',
   finishOidcLogin: 'open',
   loginOidc: 'open',
+  // Each says the user and its secret.
+  beginSecondFactor: 'open',
+  finishSecondFactor: 'open',
+  endSecondFactor: 'open',
+  resetSecondFactor: onlySuper,
   changeOwnSecret: 'known',
   describeCluster: onCluster('get'),
   allowAdoption: onCluster('update'),

@@ -24,6 +24,7 @@ import { schemas } from './schemas.js';
 import { setRoutes } from './set-routes.js';
 import { setStageRoutes } from './set-stage-routes.js';
 import { liteRoutes } from './lite-routes.js';
+import { secondFactorRoutes } from './second-factor-routes.js';
 import { sessionRoutes } from './session-routes.js';
 import { topicRoutes } from './topic-routes.js';
 import { transactionRoutes } from './transaction-routes.js';
@@ -165,6 +166,7 @@ async function buildApp(
       alertRoutes(api, context);
       backupRoutes(api, context);
       sessionRoutes(api, context);
+      secondFactorRoutes(api, context);
       oidcRoutes(api, context);
       userRoutes(api, context);
       auditRoutes(api, context);

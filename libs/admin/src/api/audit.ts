@@ -47,7 +47,7 @@ const user: Reads = ({ identity }, name) => {
 const before: Readonly<Record<string, Reads>> = {
   ...{ updateTopic: topic, deleteTopic: topic },
   ...{ updateGroup: group, deleteGroup: group, pauseGroup: group, resumeGroup: group },
-  ...{ updateUser: user, deleteUser: user, setPolicies: user },
+  ...{ updateUser: user, deleteUser: user, setPolicies: user, resetSecondFactor: user },
 };
 
 /**
@@ -133,7 +133,7 @@ function parsed(payload: string): unknown {
 }
 
 /** Also what somebody calls a secret where no such field is known: it is one all the same. */
-const secretField = /secret|passw|token|credential|^code$/i;
+const secretField = /secret|passw|token|credential|^code$|^recoveryCodes$/i;
 
 /** Bodies of messages, which a mask may hide from who reads the log, or the file it is kept in: how long they are is said. */
 const bodyFields: ReadonlySet<string> = new Set(['text', 'base64']);

@@ -1,4 +1,4 @@
-import type { AuditLog, Authenticator, BearerTokens, IdentityBook, SecretBox } from '@cometmq/auth';
+import type { AuditLog, Authenticator, BearerTokens, IdentityBook, SecondFactor, SecretBox } from '@cometmq/auth';
 import type { BrokerAdmin, Directory, IdentityService, NameService, Peers, SetAdmin } from '@cometmq/client';
 import { MqError, type Clock } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
@@ -36,6 +36,7 @@ export interface AdminIdentity {
   readonly box: SecretBox;
   readonly tokens: BearerTokens;
   readonly authenticator: Authenticator;
+  readonly secondFactor: SecondFactor;
   readonly clock: Clock;
   /** Who people may log in by besides; left out: nobody. */
   readonly oidc?: OidcProvider | undefined;

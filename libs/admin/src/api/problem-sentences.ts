@@ -18,6 +18,15 @@ export const sentences = {
   wrongLoginsFromAddress: [
     'too many requests with wrong credentials came from this address; try again in a few seconds',
   ],
+  codeNeeded: ['user {user} has a second factor: give a code of its app, or a recovery code'],
+  codeWrong: ['the code is wrong, or was used before: wait for the next one'],
+  codesTooMany: ['too many wrong codes for user {user}; try again in {count} s'],
+  secondFactorNeeded: [
+    'super user {user} needs a second factor, and has none yet: comet user totp, or the console, sets one up',
+  ],
+  secondFactorStays: ['super users need a second factor here: set up another one in its place'],
+  secondFactorNotBegun: ['user {user} began no second factor in the last ten minutes; begin again'],
+  secondFactorOther: ['another second factor was set up meanwhile'],
   notSuper: ['user {user} is no super user'],
   mayNot: ['user {user} may not {actions} on {kind} "{name}"'],
   textHidden: ['user {user} may not sub on topic "{name}": bodies that may be hidden are not searched for a text'],

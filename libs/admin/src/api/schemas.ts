@@ -189,6 +189,12 @@ const groupSettings = {
   lite: liteGroup,
 } as const;
 
+const loginFields = {
+  user: described(text, 'Name of the user: its access key.'),
+  secret: text,
+  code: { type: 'string', maxLength: 64, description: 'Of the user’s second factor, or a recovery code of it.' },
+} as const;
+
 const topicFields = {
   name: text,
   id: whole,
@@ -338,6 +344,7 @@ const userFields = {
     [],
     { description: 'What is left out has no limit.' },
   ),
+  secondFactor: switchOf('Whether a login needs a code besides the secret.'),
   keyId: described(text, 'The key that its secret is sealed under.'),
   createdMs: described(whole, 'When it was made.'),
   policies: arrayOf(ref('Policy'), { maxItems: 1000 }),
@@ -366,7 +373,20 @@ export const schemas: Readonly<Record<string, Schema>> = {
     },
     ['type', 'title', 'status', 'detail', 'code'],
   ),
-  Login: object({ user: described(text, 'Name of the user: its access key.'), secret: text }, 'all'),
+  Login: object(loginFields, ['user', 'secret']),
+  SecondFactorBegun: object(
+    {
+      secretKey: described(text, 'For the app, in base32. It is not shown again.'),
+      secretUri: described(text, 'The same as otpauth://, for a QR code.'),
+      setupToken: described(text, 'To be brought back with a first code, within ten minutes.'),
+    },
+    'all',
+  ),
+  SecondFactorFirst: object({ ...loginFields, setupToken: { type: 'string', maxLength: 2_048 } }, 'all'),
+  SecondFactorSet: object(
+    { recoveryCodes: described(arrayOf(text), 'Each logs in once where the app is lost. They are not shown again.') },
+    'all',
+  ),
   OidcLogin: object(
     {
       idToken: described(
@@ -391,6 +411,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       login: switchOf('Whether anybody has to log in.'),
       user: described(text, 'Who is logged in; absent: nobody.'),
       super: switchOf('Whether it may do everything.'),
+      secondFactor: switchOf('Whether its logins need a code besides the secret.'),
       csrfToken: described(text, 'For the header x-csrf-token of what changes something.'),
       untilMs: described(whole, 'Until when the session is good; it is prolonged while it is used.'),
       oidc: {
@@ -418,11 +439,12 @@ export const schemas: Readonly<Record<string, Schema>> = {
     },
     ['policies'],
   ),
-  User: object(userFields, ['name', 'kind', 'enabled', 'keyId', 'createdMs', 'policies']),
+  User: object(userFields, ['name', 'kind', 'enabled', 'secondFactor', 'keyId', 'createdMs', 'policies']),
   NewUser: object({ ...userFields, secret: described(text, 'The secret that was made. It is not shown again.') }, [
     'name',
     'kind',
     'enabled',
+    'secondFactor',
     'keyId',
     'createdMs',
     'policies',

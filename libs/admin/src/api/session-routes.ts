@@ -1,4 +1,4 @@
-import { newSecret } from '@cometmq/auth';
+import { newSecret, type LoginGiven } from '@cometmq/auth';
 import { MqError } from '@cometmq/shared';
 import type { FastifyInstance } from 'fastify';
 
@@ -7,11 +7,6 @@ import { sessionLifeMs, sessionLongestMs, setCookie } from './access.js';
 import { identityOf, type AdminContext } from './context.js';
 import { answers } from './responses.js';
 import { ref } from './schemas.js';
-
-interface LoginBody {
-  readonly user: string;
-  readonly secret: string;
-}
 
 interface OwnSecretBody {
   readonly secret: string;
@@ -26,7 +21,7 @@ export function sessionRoutes(app: FastifyInstance, context: AdminContext): void
   const { identity, log, clock, requestMsMax } = context;
   const tags = ['session'];
 
-  app.post<{ Body: LoginBody }>('/login', {
+  app.post<{ Body: LoginGiven }>('/login', {
     schema: {
       operationId: 'login',
       tags,
@@ -40,15 +35,15 @@ export function sessionRoutes(app: FastifyInstance, context: AdminContext): void
       ),
     },
     handler: async ({ body, ip }) => {
-      const { authenticator, tokens } = identityOf(context);
-      const principal = authenticator.login(body.user, body.secret, ip);
+      const { secondFactor, tokens } = identityOf(context);
+      const principal = await secondFactor.login(body, ip);
       log.info({ peer: ip, user: principal.name }, 'a user logged in');
       const { token, untilMs } = tokens.issue('bearer', principal, tokenLifeMs);
       return { token, untilMs };
     },
   });
 
-  app.post<{ Body: LoginBody }>('/session', {
+  app.post<{ Body: LoginGiven }>('/session', {
     schema: {
       operationId: 'beginSession',
       tags,
@@ -57,9 +52,8 @@ export function sessionRoutes(app: FastifyInstance, context: AdminContext): void
       response: answers({ status: 200, schema: 'Session', description: 'The session.' }, 400, 401, 429),
     },
     handler: async (request, reply) => {
-      const { authenticator, tokens } = identityOf(context);
-      const { user, secret } = request.body;
-      const principal = authenticator.login(user, secret, request.ip);
+      const { secondFactor, tokens } = identityOf(context);
+      const principal = await secondFactor.login(request.body, request.ip);
       log.info({ peer: request.ip, user: principal.name }, 'a user logged in');
       const { token, untilMs, id } = tokens.begin(principal, sessionLifeMs, sessionLongestMs);
       setCookie(request, reply, token, sessionLifeMs);
@@ -112,7 +106,8 @@ export function sessionRoutes(app: FastifyInstance, context: AdminContext): void
       if (principal.name === '') return { login: true, ...oidc };
       const { name: user, isSuper } = principal;
       const browser = session && { csrfToken: identity.tokens.csrfOf(session.id), untilMs: session.untilMs };
-      return { login: true, user, super: isSuper, ...browser, ...oidc };
+      const secondFactor = identity.book.user(user)?.totp !== undefined;
+      return { login: true, user, super: isSuper, secondFactor, ...browser, ...oidc };
     },
   });
 

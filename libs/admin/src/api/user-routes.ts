@@ -130,15 +130,16 @@ export function userRoutes(app: FastifyInstance, context: AdminContext): void {
       response: answers({ status: 200, schema: 'NewUser', description: 'As it is now.' }, 400, 401, 404),
     },
     handler: async ({ params: { name }, body, ip, principal }) => {
-      const { service, book, box } = identityOf(context);
+      const { service, book, box, secondFactor } = identityOf(context);
       const { kind, enabled, quota } = body;
       if ([body.secret, body.newSecret, body.reseal].filter((one) => one !== undefined).length > 1) {
         throw new MqError('BAD_REQUEST', 'one of secret, newSecret and reseal may be given');
       }
-      found(name);
+      const user = found(name);
       const secret = secretOf(body, () => book.secretOf(name));
       const sealed = secret && { secret: box.seal(secret, name), resealed: body.reseal };
-      const changed = await ask(service.updateUser(name, { kind, enabled, quota, ...sealed }));
+      const resealed = body.reseal && { secondFactor: secondFactor.resealed(user) };
+      const changed = await ask(service.updateUser(name, { kind, enabled, quota, ...sealed, ...resealed }));
       await shown(
         () => book.user(name)?.secret.box === changed.secret.box && book.user(name)?.enabled === changed.enabled,
       );

@@ -14,6 +14,8 @@ export interface UserView {
   readonly kind: UserKind;
   readonly enabled: boolean;
   readonly quota?: UserQuota;
+  /** Whether a login needs a code besides the secret. */
+  readonly secondFactor: boolean;
   /** Which key its secret is sealed under. */
   readonly keyId: string;
   readonly createdMs: number;
@@ -25,7 +27,18 @@ export function policyView({ resource, actions, decision, sourceIps, policy }: P
 }
 
 /** Without its secret, which nobody is shown twice. */
-export function userView({ name, kind, enabled, quota, secret, createdMs }: User, policies?: UserPolicies): UserView {
+export function userView(user: User, policies?: UserPolicies): UserView {
+  const { name, kind, enabled, quota, secret, createdMs, totp } = user;
   const shown = (policies?.entries ?? []).map(policyView);
-  return { name, kind, enabled, ...(quota && { quota }), keyId: secret.keyId, createdMs, policies: shown };
+  const secondFactor = totp !== undefined;
+  return {
+    name,
+    kind,
+    enabled,
+    ...(quota && { quota }),
+    secondFactor,
+    keyId: secret.keyId,
+    createdMs,
+    policies: shown,
+  };
 }

@@ -27,6 +27,43 @@ export interface User {
   secretVersion: number;
   quota: UserQuota | undefined;
   createdMs: number;
+  /** Absent: the secret is enough to log in. */
+  totp: UserTotp | undefined;
+}
+
+/** A second factor of who logs in: codes by the time. */
+export interface UserTotp {
+  secret:
+    | SealedSecret
+    | undefined;
+  /** SHA-256 of codes that were not used yet, in hex. */
+  recovery: string[];
+  lastStep: number;
+  enrolledMs: number;
+}
+
+export interface SecondFactorSet {
+  totp:
+    | UserTotp
+    | undefined;
+  /** When the one was set up that it takes the place of; 0: there was none. Fails with CONFLICT where it is another one. */
+  replaces: number;
+}
+
+export interface SecondFactorChange {
+  change:
+    | { $case: "set"; value: SecondFactorSet }
+    | //
+    /** A code was taken for this time step. Fails with CONFLICT where one was for it or a later one. */
+    { $case: "taken"; value: number }
+    | //
+    /** The digest of a recovery code that was used. Fails with CONFLICT where there is none such. */
+    { $case: "recovered"; value: string }
+    | { $case: "resealed"; value: SealedSecret }
+    | //
+    /** There is none any more. */
+    { $case: "none"; value: boolean }
+    | undefined;
 }
 
 export interface UserDraft {
@@ -47,6 +84,7 @@ export interface UserChange {
   /** The secret is the same under another key. */
   resealed: boolean;
   quota: UserQuota | undefined;
+  secondFactor: SecondFactorChange | undefined;
 }
 
 export interface UserRequest {
@@ -291,7 +329,16 @@ export const UserQuota: MessageFns<UserQuota> = {
 };
 
 function createBaseUser(): User {
-  return { name: "", kind: "", enabled: false, secret: undefined, secretVersion: 0, quota: undefined, createdMs: 0 };
+  return {
+    name: "",
+    kind: "",
+    enabled: false,
+    secret: undefined,
+    secretVersion: 0,
+    quota: undefined,
+    createdMs: 0,
+    totp: undefined,
+  };
 }
 
 export const User: MessageFns<User> = {
@@ -316,6 +363,9 @@ export const User: MessageFns<User> = {
     }
     if (message.createdMs !== 0) {
       writer.uint32(56).uint64(message.createdMs);
+    }
+    if (message.totp !== undefined) {
+      UserTotp.encode(message.totp, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -389,6 +439,14 @@ export const User: MessageFns<User> = {
             message.createdMs = longToNumber(reader.uint64());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.totp = UserTotp.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -417,6 +475,299 @@ export const User: MessageFns<User> = {
       ? UserQuota.fromPartial(object.quota)
       : undefined;
     message.createdMs = object.createdMs ?? 0;
+    message.totp = (object.totp !== undefined && object.totp !== null) ? UserTotp.fromPartial(object.totp) : undefined;
+    return message;
+  },
+};
+
+function createBaseUserTotp(): UserTotp {
+  return { secret: undefined, recovery: [], lastStep: 0, enrolledMs: 0 };
+}
+
+export const UserTotp: MessageFns<UserTotp> = {
+  encode(message: UserTotp, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.secret !== undefined) {
+      SealedSecret.encode(message.secret, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.recovery) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.lastStep !== 0) {
+      writer.uint32(24).uint64(message.lastStep);
+    }
+    if (message.enrolledMs !== 0) {
+      writer.uint32(32).uint64(message.enrolledMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UserTotp {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUserTotp();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.secret = SealedSecret.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.recovery.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.lastStep = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.enrolledMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<UserTotp>, I>>(base?: I): UserTotp {
+    return UserTotp.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<UserTotp>, I>>(object: I): UserTotp {
+    const message = createBaseUserTotp();
+    message.secret = (object.secret !== undefined && object.secret !== null)
+      ? SealedSecret.fromPartial(object.secret)
+      : undefined;
+    message.recovery = object.recovery?.map((e) => e) || [];
+    message.lastStep = object.lastStep ?? 0;
+    message.enrolledMs = object.enrolledMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseSecondFactorSet(): SecondFactorSet {
+  return { totp: undefined, replaces: 0 };
+}
+
+export const SecondFactorSet: MessageFns<SecondFactorSet> = {
+  encode(message: SecondFactorSet, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.totp !== undefined) {
+      UserTotp.encode(message.totp, writer.uint32(10).fork()).join();
+    }
+    if (message.replaces !== 0) {
+      writer.uint32(16).uint64(message.replaces);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecondFactorSet {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecondFactorSet();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.totp = UserTotp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.replaces = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SecondFactorSet>, I>>(base?: I): SecondFactorSet {
+    return SecondFactorSet.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SecondFactorSet>, I>>(object: I): SecondFactorSet {
+    const message = createBaseSecondFactorSet();
+    message.totp = (object.totp !== undefined && object.totp !== null) ? UserTotp.fromPartial(object.totp) : undefined;
+    message.replaces = object.replaces ?? 0;
+    return message;
+  },
+};
+
+function createBaseSecondFactorChange(): SecondFactorChange {
+  return { change: undefined };
+}
+
+export const SecondFactorChange: MessageFns<SecondFactorChange> = {
+  encode(message: SecondFactorChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.change?.$case) {
+      case "set":
+        SecondFactorSet.encode(message.change.value, writer.uint32(10).fork()).join();
+        break;
+      case "taken":
+        writer.uint32(16).uint64(message.change.value);
+        break;
+      case "recovered":
+        writer.uint32(26).string(message.change.value);
+        break;
+      case "resealed":
+        SealedSecret.encode(message.change.value, writer.uint32(34).fork()).join();
+        break;
+      case "none":
+        writer.uint32(40).bool(message.change.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecondFactorChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecondFactorChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.change = { $case: "set", value: SecondFactorSet.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.change = { $case: "taken", value: longToNumber(reader.uint64()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.change = { $case: "recovered", value: reader.string() };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.change = { $case: "resealed", value: SealedSecret.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.change = { $case: "none", value: reader.bool() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SecondFactorChange>, I>>(base?: I): SecondFactorChange {
+    return SecondFactorChange.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SecondFactorChange>, I>>(object: I): SecondFactorChange {
+    const message = createBaseSecondFactorChange();
+    switch (object.change?.$case) {
+      case "set": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "set", value: SecondFactorSet.fromPartial(object.change.value) };
+        }
+        break;
+      }
+      case "taken": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "taken", value: object.change.value };
+        }
+        break;
+      }
+      case "recovered": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "recovered", value: object.change.value };
+        }
+        break;
+      }
+      case "resealed": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "resealed", value: SealedSecret.fromPartial(object.change.value) };
+        }
+        break;
+      }
+      case "none": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "none", value: object.change.value };
+        }
+        break;
+      }
+    }
     return message;
   },
 };
@@ -529,7 +880,15 @@ export const UserDraft: MessageFns<UserDraft> = {
 };
 
 function createBaseUserChange(): UserChange {
-  return { name: "", kind: undefined, enabled: undefined, secret: undefined, resealed: false, quota: undefined };
+  return {
+    name: "",
+    kind: undefined,
+    enabled: undefined,
+    secret: undefined,
+    resealed: false,
+    quota: undefined,
+    secondFactor: undefined,
+  };
 }
 
 export const UserChange: MessageFns<UserChange> = {
@@ -551,6 +910,9 @@ export const UserChange: MessageFns<UserChange> = {
     }
     if (message.quota !== undefined) {
       UserQuota.encode(message.quota, writer.uint32(50).fork()).join();
+    }
+    if (message.secondFactor !== undefined) {
+      SecondFactorChange.encode(message.secondFactor, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -616,6 +978,14 @@ export const UserChange: MessageFns<UserChange> = {
             message.quota = UserQuota.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.secondFactor = SecondFactorChange.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -642,6 +1012,9 @@ export const UserChange: MessageFns<UserChange> = {
     message.resealed = object.resealed ?? false;
     message.quota = (object.quota !== undefined && object.quota !== null)
       ? UserQuota.fromPartial(object.quota)
+      : undefined;
+    message.secondFactor = (object.secondFactor !== undefined && object.secondFactor !== null)
+      ? SecondFactorChange.fromPartial(object.secondFactor)
       : undefined;
     return message;
   },
