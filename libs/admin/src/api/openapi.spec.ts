@@ -50,6 +50,8 @@ it('covers every route there is, and no other', () => {
       ['POST /api/v1/cluster/adoption'],
       ['GET /api/v1/backups', 'POST /api/v1/backups', 'POST /api/v1/backups/{id}/verification'],
       ['GET /api/v1/audit'],
+      ['POST /api/v1/session/second-factor', 'PUT /api/v1/session/second-factor'],
+      ['POST /api/v1/session/second-factor/end', 'DELETE /api/v1/users/{name}/second-factor'],
       ['GET /api/v1/broker-sets', 'GET /api/v1/broker-sets/{name}'],
       ['election', 'replacement', 'unclean-election'].map((what) => `POST /api/v1/broker-sets/{name}/${what}`),
       ['GET', 'DELETE'].map((method) => `${method} /api/v1/broker-sets/{name}/damage`),
@@ -101,7 +103,7 @@ it('covers every route there is, and no other', () => {
       'transaction',
       'message',
     ],
-    ...['session', 'oidc', 'user', 'alert', 'dead-letter', 'audit', 'deleted', 'backup'],
+    ...['session', 'second-factor', 'oidc', 'user', 'alert', 'dead-letter', 'audit', 'deleted', 'backup'],
   ];
   const sources = resources.map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));
   const declared = sources.join('').match(/app\.(get|post|put|patch|delete)\b/g) ?? [];

@@ -57,7 +57,16 @@ export function sessionRoutes(app: FastifyInstance, context: AdminContext): void
       log.info({ peer: request.ip, user: principal.name }, 'a user logged in');
       const { token, untilMs, id } = tokens.begin(principal, sessionLifeMs, sessionLongestMs);
       setCookie(request, reply, token, sessionLifeMs);
-      return { login: true, user: principal.name, super: principal.isSuper, csrfToken: tokens.csrfOf(id), untilMs };
+      const { name: user, isSuper } = principal;
+      const csrfToken = tokens.csrfOf(id);
+      return {
+        login: true,
+        user,
+        super: isSuper,
+        secondFactor: principal.user?.totp !== undefined,
+        csrfToken,
+        untilMs,
+      };
     },
   });
 
