@@ -33,7 +33,7 @@ const commands = {
   standalone: { program: standalone, bundles: [standalone, web], packages: 'run' },
   comet: { program: comet, bundles: [comet], packages: 'run' },
   cluster: { program: 'tools/cluster/main.ts', bundles: [...roles, web], packages: 'run' },
-  bench: { program: bench, bundles: [bench, standalone] },
+  bench: { program: bench, bundles: [bench, standalone, web] },
   image: { program: 'tools/image/main.ts', bundles: [...roles, standalone, comet, web] },
   sbom: { program: 'tools/image/sbom-main.ts' },
   conformance: { program: conformance, bundles: [conformance, ...roles, standalone] },
