@@ -21,7 +21,8 @@ export async function whereItIs<T>(
 ): Promise<T> {
   const named = directory.brokerSet(broker);
   let unknown: MqError | undefined;
-  if (named && !isStopped(named)) {
+  // One that is out has handed over what it had, and may have stopped, though nobody has heard of that yet.
+  if (named && named.stage !== 'gone' && !isStopped(named)) {
     try {
       return await ask(broker, place);
     } catch (caught) {
@@ -36,8 +37,9 @@ export async function whereItIs<T>(
     const errors = (caught instanceof AggregateError ? caught.errors : [caught]).map((error) => MqError.from(error));
     const failure = errors.find(({ code }) => !unknownThere.has(code));
     if (failure) throw failure;
-    // It is not done with what it has: it is led again, or nobody can say.
-    if (named?.stage === 'draining' && !unknown) return ask(broker, place);
+    // It leaves, or was taken out by force: what no other set has it has still, and it is led again, or nobody can say.
+    const isThere = named?.stage === 'draining' || (named?.stage === 'gone' && named.leader !== undefined);
+    if (isThere && !unknown) return ask(broker, place);
     throw (
       unknown ?? errors[0] ?? new MqError('MESSAGE_NOT_FOUND', `broker set "${broker}" is gone, and no other is there`)
     );

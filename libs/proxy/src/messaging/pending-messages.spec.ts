@@ -147,6 +147,11 @@ describe('a delayed message', () => {
     expect(other.recalls).toEqual([...asked, ...asked]);
     other.fault = notFound;
     expect(await recall('later', recallHandle)).toEqual([Code.MESSAGE_NOT_FOUND, '']);
+    other.fault = () => undefined;
+    // Nobody has heard yet that it has stopped: it is not asked, and so not waited for.
+    context.nameService.putSet({ name: 'broker-0', stage: 'gone', leader: '' });
+    expect(await recall('later', recallHandle)).toEqual([Code.OK, 'recalled']);
+    expect(context.broker.recalls).toEqual([{ place }]);
   });
 
   it('is not said to be delivered while a set can not be asked that may have it', async () => {
