@@ -551,6 +551,16 @@ describe('etcd', () => {
     ['of your own password', ['etcd.users.existingSecret=mine'], 'mine'],
     ['none where they are turned off', ['etcd.users.enabled=false'], undefined],
     ['none where certificates are yours, which may say no name', ['internalTls.existingSecretPrefix=mine'], undefined],
+    [
+      'with certificates of yours that have names',
+      ['internalTls.existingSecretPrefix=mine', 'etcd.users.ownCertificates=true', 'etcd.users.existingSecret=root'],
+      'root',
+    ],
+    [
+      'none with such certificates where they are turned off',
+      ['internalTls.existingSecretPrefix=mine', 'etcd.users.ownCertificates=true', 'etcd.users.enabled=false'],
+      undefined,
+    ],
     ['none where there are no certificates', ['internalTls.enabled=false'], undefined],
     ['none of an etcd from outside', secured, undefined],
   ])('has users: %s', (_what, set, name) => {
@@ -566,6 +576,11 @@ describe('etcd', () => {
     ['where they are not seen to any more', 'etcd.users.enabled=false', undefined],
     ['without certificates', 'internalTls.enabled=false', /auth disable/],
     ['with certificates that may say no name', 'internalTls.existingSecretPrefix=mine', /auth disable/],
+    [
+      'with certificates of yours that have names',
+      'internalTls.existingSecretPrefix=mine,etcd.users.ownCertificates=true',
+      undefined,
+    ],
   ])('that has users is not left without whom it knows: %s', async (_what, set, refused) => {
     const secret = {
       ...{ apiVersion: 'v1', kind: 'Secret', data: { password: btoa('secret') } },

@@ -199,9 +199,14 @@ without stay without, by what the StatefulSet says, or after an uninstall by whe
 {{- end -}}
 {{- end }}
 
-{{/* "true" where the release's etcd has users: who calls it says by the common name of the certificate, which is of the chart's making. */}}
+{{/* "true" where the release's etcd has users: who calls it says by the common name of the certificate. */}}
 {{- define "cometmq.etcdUsers" -}}
-{{- if and .Values.etcd.enabled .Values.etcd.users.enabled .Values.internalTls.enabled (not .Values.internalTls.existingSecretPrefix) }}true{{ end -}}
+{{- if and .Values.etcd.enabled .Values.etcd.users.enabled .Values.internalTls.enabled (include "cometmq.certificatesHaveNames" .) }}true{{ end -}}
+{{- end }}
+
+{{/* "true" where name servers' certificates are known to have a common name of their own: the chart's do, and yours where you say so. */}}
+{{- define "cometmq.certificatesHaveNames" -}}
+{{- if or (not .Values.internalTls.existingSecretPrefix) .Values.etcd.users.ownCertificates }}true{{ end -}}
 {{- end }}
 
 {{- define "cometmq.etcdRoot" -}}

@@ -29,20 +29,21 @@ it('knows what an earlier process wrote, and passes over lines that were cut off
   expect(log.page({}).items).toMatchObject([{ id: 1, operation: 'deleteTopic' }]);
 });
 
-it('keeps some of a flood of refusals, says how many it did not, and every change', () => {
+it('keeps some of a flood of refusals, says how many it did not, and every change', async () => {
   const clock = new ManualClock();
   const lines: string[] = [];
   const log = new AuditLog(clock, async (line) => void lines.push(line));
   for (let i = 0; i < 10_000; i += 1) void log.record(said('SendMessage', { decision: 'refused' }));
+  await new Promise(setImmediate);
   expect(lines).toHaveLength(200);
-  void log.record(said('createTopic'));
+  await log.record(said('createTopic'));
   expect(lines).toHaveLength(201);
   clock.advance(1_000);
-  void log.record(said('SendMessage', { decision: 'refused' }));
+  await log.record(said('SendMessage', { decision: 'refused' }));
   expect(lines.map((line) => (JSON.parse(line) as AuditEntry).unrecorded ?? 0).reduce((a, b) => a + b)).toBe(9_800);
 });
 
-it('leaves what room there is to changes: refusals are counted only', () => {
+it('leaves what room there is to changes: refusals are counted only', async () => {
   const lines: string[] = [];
   let isShort = true;
   const log = new AuditLog(
@@ -54,7 +55,7 @@ it('leaves what room there is to changes: refusals are counted only', () => {
   expect(lines).toEqual([]);
   void log.record(said('createTopic'));
   isShort = false;
-  void log.record(said('SendMessage', { decision: 'refused' }));
+  await log.record(said('SendMessage', { decision: 'refused' }));
   expect(lines.map((line) => JSON.parse(line) as AuditEntry)).toMatchObject([
     { operation: 'createTopic', unrecorded: 3 },
     { operation: 'SendMessage' },
@@ -79,16 +80,48 @@ it('takes no more while lines can not be written, or wait for too long', async (
 });
 
 it('keeps no more lines than it may while none gets written, and says how many it left out', async () => {
-  const waiting: (() => void)[] = [];
   const lines: string[] = [];
+  let open = (): void => undefined;
+  const isOpen = new Promise<void>((resolve) => (open = resolve));
   const log = new AuditLog(new ManualClock(), (line) => {
     lines.push(line);
-    return new Promise((resolve) => waiting.push(resolve));
+    return isOpen;
   });
   for (let i = 0; i < 10_050; i += 1) void log.record(said('listMessages', { decision: 'failed' }));
-  expect(lines).toHaveLength(10_000);
-  for (const written of waiting) written();
+  open();
   await new Promise(setImmediate);
+  expect(lines).toHaveLength(10_000);
   void log.record(said('createTopic'));
   expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ operation: 'createTopic', unrecorded: 50 });
+});
+
+// Goal: what could not be written is written later, before what came after it; nobody has to be refused for that.
+it('keeps the order of lines of which one in the middle fails, and writes it by itself once that is over', async () => {
+  const clock = new ManualClock();
+  const lines: string[] = [];
+  let failures = 0;
+  const log = new AuditLog(clock, async (line) => {
+    const { operation } = JSON.parse(line) as AuditEntry;
+    if (operation === 'second' && failures < 3) {
+      failures += 1;
+      throw new Error('the disk is full');
+    }
+    lines.push(operation);
+  });
+  const told = Promise.all(['first', 'second', 'third'].map((operation) => log.record(said(operation))));
+  await told; // Nobody waits for a disk that may never be well again.
+  expect(lines).toEqual(['first']);
+  expect(log.takesMore).toBe(false);
+  await log.record(said('fourth')); // Tries, too.
+  void log.record(said('refused', { decision: 'refused' }));
+  expect(lines).toEqual(['first']);
+  for (let i = 0; i < 3; i += 1) {
+    clock.advance(1_000);
+    await new Promise(setImmediate);
+  }
+  expect(lines).toEqual(['first', 'second', 'third', 'fourth']);
+  expect(log.takesMore).toBe(true);
+  expect(log.page({}).items.map(({ operation }) => operation)).toEqual(['fourth', 'third', 'second', 'first']);
+  await log.record(said('fifth'));
+  expect(log.page({ limit: 1 }).items).toMatchObject([{ operation: 'fifth', unrecorded: 1 }]);
 });

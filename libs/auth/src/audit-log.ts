@@ -4,7 +4,7 @@
  * rather than go unrecorded (`takesMore`); refusals, and all else while nothing can be written, may be so many that only some are
  * kept, and how many were not is said.
  */
-import type { Clock } from '@cometmq/shared';
+import type { Clock, Timer } from '@cometmq/shared';
 
 import { TokenBucket } from './token-bucket.js';
 
@@ -64,13 +64,24 @@ const limitDefault = 100;
 const refusalsPerSecond = 20;
 const refusalsBurst = 200;
 
+/** So long after a line could not be written it is tried again. */
+const againMs = 1_000;
+
+interface Unwritten {
+  readonly text: string;
+  readonly tell: () => void;
+}
+
 const nothingToWaitFor = Promise.resolve();
 
 export class AuditLog {
   private readonly kept: AuditRecord[] = [];
   private lastId = 0;
-  private waiting = 0;
+  /** In their order; the first one is being written, or could not be. */
+  private readonly unwritten: Unwritten[] = [];
+  private writing = false;
   private failed = false;
+  private timer: Timer | undefined;
   private unrecorded = 0;
   private readonly refusals: TokenBucket;
 
@@ -86,7 +97,7 @@ export class AuditLog {
 
   /** False: what changes something must wait. */
   get takesMore(): boolean {
-    return this.waiting < waitingMax && !this.failed;
+    return this.unwritten.length < waitingMax && !this.failed;
   }
 
   /** What an earlier process has written, oldest first. What is no such line is passed over. */
@@ -99,11 +110,14 @@ export class AuditLog {
 
   /** Resolves when the line is where it is kept, or could not be. */
   record(said: Omit<AuditEntry, 'time' | 'unrecorded'>): Promise<void> {
-    if (this.waiting >= linesMax) {
+    if (this.unwritten.length >= (this.failed ? waitingMax : linesMax)) {
       this.unrecorded += 1;
       return nothingToWaitFor;
     }
-    if (said.decision === 'refused' && (this.isShort() || !this.refusals.take(1, this.clock.monotonicMs()))) {
+    if (
+      said.decision === 'refused' &&
+      (this.failed || this.isShort() || !this.refusals.take(1, this.clock.monotonicMs()))
+    ) {
       this.unrecorded += 1;
       return nothingToWaitFor;
     }
@@ -113,17 +127,33 @@ export class AuditLog {
     this.unrecorded = 0;
     this.keep(entry);
     if (!this.sink) return nothingToWaitFor;
-    this.waiting += 1;
-    return this.sink(JSON.stringify(entry)).then(
-      () => {
-        this.waiting -= 1;
-        this.failed = false;
-      },
-      () => {
-        this.waiting -= 1;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.unwritten.push({ text: JSON.stringify(entry), tell: resolve });
+    void this.write();
+    return promise;
+  }
+
+  /** One after the other: where one can't be written, those behind it wait, and all are written in their order once that is over. */
+  private async write(): Promise<void> {
+    const { sink } = this;
+    if (this.writing || !sink) return;
+    this.writing = true;
+    this.timer?.cancel();
+    for (let line = this.unwritten[0]; line; line = this.unwritten[0]) {
+      try {
+        await sink(line.text);
+      } catch {
         this.failed = true;
-      },
-    );
+        // Nobody is kept waiting for a disk that may never be well again.
+        for (const { tell } of this.unwritten) tell();
+        this.timer = this.clock.after(againMs, () => void this.write());
+        break;
+      }
+      this.unwritten.shift();
+      line.tell();
+      this.failed = false;
+    }
+    this.writing = false;
   }
 
   /** The newest first. */

@@ -1,5 +1,5 @@
 // Goal: lines stand in the order they were given, and the last ones are found again. Method: a real file.
-import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -27,6 +27,22 @@ it('says that a line was not written, and goes on once the next one can be', asy
   mkdirSync(join(folder, 'logs'));
   await file.append('z');
   expect(file.tail(100)).toEqual(['z']);
+});
+
+it('begins a line of its own behind one that was cut off, in a crash or while it runs', async () => {
+  const path = join(folder, 'audit.jsonl');
+  writeFileSync(path, 'one\ncut o');
+  const file = new LineFile(path);
+  await file.append('two');
+  expect(file.tail(100)).toEqual(['one', 'cut o', 'two']);
+  // The disk is full in the middle of a line: the next one can be written again.
+  rmSync(path);
+  mkdirSync(path);
+  await expect(file.append('three')).rejects.toThrow('EISDIR');
+  rmSync(path, { recursive: true });
+  writeFileSync(path, 'one\nthr');
+  await file.append('four');
+  expect(file.tail(100)).toEqual(['one', 'thr', 'four']);
 });
 
 it('says at once what it can not be: a folder, a name below a file', () => {

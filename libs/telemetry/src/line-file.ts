@@ -19,6 +19,8 @@ export class LineFile {
   /** Whether `<path>.1` may be replaced. */
   mayRoll: () => boolean = () => true;
   private last: Promise<void> = Promise.resolve();
+  /** The last line is known to have its end. */
+  private isWhole = false;
   private readonly listeners: (() => void)[] = [];
   private readonly bytesMax: number;
 
@@ -41,7 +43,11 @@ export class LineFile {
   append(line: string): Promise<void> {
     const written = this.last.then(async () => {
       if (this.bytesMax > 0) await this.makeRoom();
-      await appendFile(this.path, `${line}\n`, { mode: 0o600 });
+      // What was cut off in the middle, by a full disk or a crash, shall not take this line with it.
+      const begin = this.isWhole || endsWhole(this.path) ? '' : '\n';
+      this.isWhole = false;
+      await appendFile(this.path, `${begin}${line}\n`, { mode: 0o600 });
+      this.isWhole = true;
       for (const listener of this.listeners) listener();
     });
     this.last = written.catch(() => undefined);
@@ -89,6 +95,19 @@ export class LineFile {
     else if (size >= 2 * this.bytesMax) {
       throw new MqError('STORAGE_FULL', `the file "${this.path}" is full, and what is before it is needed yet`);
     }
+  }
+}
+
+/** Whether the last line has its end, or there is none. */
+function endsWhole(path: string): boolean {
+  if (!existsSync(path)) return true;
+  const file = openSync(path, 'r');
+  try {
+    const { size } = fstatSync(file);
+    const last = Buffer.alloc(1);
+    return size === 0 || (readSync(file, last, 0, 1, size - 1) === 1 && last.toString() === '\n');
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -143,6 +143,19 @@ withEtcd('users of an etcd of our own', () => {
     await isClosed();
   });
 
+  it('have the common name of a certificate of one’s own, whatever it is, also in the place of another one', async () => {
+    await users();
+    const own = 'mq-namesrv.example.org';
+    await certify(own);
+    await users(own);
+    expect(told.filter((line) => line.startsWith('error'))).toEqual([]);
+    expect(await rights(own)).toEqual(['done', 'done', denied, denied]);
+    await isClosed();
+    await client('etcd', { name: 'root', password }).user('namesrv.cometmq.internal').delete();
+    expect(await rights('namesrv.cometmq.internal')).toEqual([denied, denied, denied, denied]);
+    expect(await rights(own)).toEqual(['done', 'done', denied, denied]);
+  });
+
   it.each(['', 'root'])('are not made for a certificate whose common name is "%s"', async (name) => {
     await users(name);
     expect(told.at(-1)).toContain('common name');
