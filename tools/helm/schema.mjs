@@ -93,7 +93,7 @@ export const schema = {
           tls: object({ secretName: text, clientCertificate: flag }),
           auth: object({ secretName: text }),
         }),
-        users: object({ enabled: flag, existingSecret: text }),
+        users: object({ enabled: flag, ownCertificates: flag, existingSecret: text }),
         root: { type: 'string', pattern: '^(/([^/]+/)*)?$' },
         image: ref('image'),
         replicas: { enum: [1, 3, 5] },

@@ -93,9 +93,9 @@ export class IdentityBook implements Component {
     return this.policies.get(name);
   }
 
-  /** Somebody has ended it before its time. */
-  isRevoked(tokenId: string): boolean {
-    return this.revoked.has(tokenId);
+  /** Somebody has ended it before its time: until when it would be good. Undefined: nobody has. */
+  revokedUntil(tokenId: string): number | undefined {
+    return this.revoked.get(tokenId);
   }
 
   /** Undefined: there is no such user, or it is disabled. */
@@ -195,7 +195,7 @@ export class IdentityBook implements Component {
       const nowMs = this.options.clock.wallMs();
       for (const [old, oldMs] of this.revoked) if (oldMs <= nowMs) this.revoked.delete(old);
     }
-    this.revoked.set(id, untilMs);
+    this.revoked.set(id, Math.max(untilMs, this.revoked.get(id) ?? 0));
   }
 
   private waitOn(): void {

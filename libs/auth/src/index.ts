@@ -7,6 +7,7 @@ export * from './identity-book.js';
 export * from './policies.js';
 export * from './quotas.js';
 export * from './principal.js';
+export * from './recent-keys.js';
 export * from './roles.js';
 export * from './second-factor.js';
 export * from './secrets.js';

@@ -23,6 +23,8 @@ export interface ExternalIdentity {
   readonly name: string;
   /** At least one. */
   readonly roles: readonly string[];
+  /** What ends its logins here besides their own ids: told of by the provider when somebody logs out there. */
+  readonly endedBy?: readonly string[] | undefined;
 }
 
 export type RolesOfGroups = ReadonlyMap<string, string>;

@@ -38,6 +38,8 @@ interface Payload {
   /** Of a session: after that it is not prolonged. */
   readonly endMs: number;
   readonly id: string;
+  /** Ids that end it besides its own, where they were ended for what ends when it does, or later. */
+  readonly endedBy?: readonly string[] | undefined;
 }
 
 export interface IssuedToken {
@@ -51,6 +53,7 @@ export interface ReadToken {
   readonly untilMs: number;
   readonly endMs: number;
   readonly id: string;
+  readonly endedBy?: readonly string[] | undefined;
 }
 
 /** How other processes hear of a token that was ended. */
@@ -79,27 +82,32 @@ export class BearerTokens {
   }
 
   /** @param before the session that is prolonged */
-  issue(kind: TokenKind, principal: Principal, lifeMs: number, before?: Pick<ReadToken, 'id' | 'endMs'>): IssuedToken {
+  issue(
+    kind: TokenKind,
+    principal: Principal,
+    lifeMs: number,
+    before: Partial<Pick<ReadToken, 'id' | 'endMs' | 'endedBy'>> = {},
+  ): IssuedToken {
     const lifeEndMs = this.clock.wallMs() + lifeMs;
-    const endMs = before?.endMs ?? lifeEndMs; // What is not prolonged ends with its life.
-    return this.issueUntil(kind, principal, Math.min(lifeEndMs, endMs), endMs, before?.id);
+    const { endMs = lifeEndMs } = before; // What is not prolonged ends with its life.
+    return this.issueUntil(kind, principal, { ...before, untilMs: Math.min(lifeEndMs, endMs), endMs });
   }
 
   /** A session that is prolonged until `endMs` at the most. */
-  begin(principal: Principal, lifeMs: number, longestMs: number): IssuedToken {
+  begin(principal: Principal, lifeMs: number, longestMs: number, endedBy?: ExternalIdentity['endedBy']): IssuedToken {
     const nowMs = this.clock.wallMs();
-    return this.issueUntil('session', principal, nowMs + lifeMs, nowMs + longestMs);
+    return this.issueUntil('session', principal, { untilMs: nowMs + lifeMs, endMs: nowMs + longestMs, endedBy });
   }
 
   /** @throws MqError UNAUTHORIZED, UNAVAILABLE */
   read(kind: TokenKind, token: string): ReadToken {
     const payload = this.payloadIn(token);
     if (payload?.kind !== kind) throw new MqError('UNAUTHORIZED', 'the token is not of this cluster; log in again');
-    if (payload.untilMs <= this.clock.wallMs() || this.isRevoked(payload.id)) {
+    if (payload.untilMs <= this.clock.wallMs() || this.isRevoked(payload)) {
       throw new MqError('UNAUTHORIZED', 'the token has ended; log in again');
     }
-    const { untilMs, endMs, id } = payload;
-    return { principal: this.principalIn(payload), untilMs, endMs, id };
+    const { untilMs, endMs, id, endedBy } = payload;
+    return { principal: this.principalIn(payload), untilMs, endMs, id, endedBy };
   }
 
   /** @throws MqError UNAUTHORIZED, UNAVAILABLE */
@@ -129,8 +137,17 @@ export class BearerTokens {
     return this.external.of(identity);
   }
 
-  private isRevoked(id: string): boolean {
-    return this.untold.has(id) || this.book.isRevoked(id);
+  private isRevoked({ id, endMs, endedBy = [] }: Pick<ReadToken, 'id' | 'endMs' | 'endedBy'>): boolean {
+    return this.endedUntil(id) > 0 || this.areEnded(endedBy, endMs);
+  }
+
+  /** Whether any of these has ended what ends by itself at this time. */
+  areEnded(ids: readonly string[], endMs: number): boolean {
+    return ids.some((id) => this.endedUntil(id) >= endMs);
+  }
+
+  private endedUntil(id: string): number {
+    return Math.max(this.untold.get(id) ?? 0, this.book.revokedUntil(id) ?? 0);
   }
 
   /**
@@ -142,7 +159,7 @@ export class BearerTokens {
     this.forgetEnded();
     if (this.untold.size >= this.untoldMax)
       throw new MqError('TOO_MANY_REQUESTS', 'too many have logged out lately; the token ends with its time');
-    this.untold.set(id, untilMs);
+    this.untold.set(id, Math.max(untilMs, this.untold.get(id) ?? 0));
     for (const listener of [...this.listeners]) listener();
     try {
       await this.tell({ id, untilMs });
@@ -156,8 +173,9 @@ export class BearerTokens {
   /** What this process has heard of itself needs no place here. */
   private async tell(token: RevokedToken): Promise<void> {
     await this.revocations.revokeToken(token);
-    await this.book.until(() => this.book.isRevoked(token.id), againMs).catch(() => undefined);
-    if (this.book.isRevoked(token.id)) this.untold.delete(token.id);
+    const isHeard = (): boolean => (this.book.revokedUntil(token.id) ?? 0) >= token.untilMs;
+    await this.book.until(isHeard, againMs).catch(() => undefined);
+    if (isHeard()) this.untold.delete(token.id);
     else this.tellLater();
   }
 
@@ -204,9 +222,7 @@ export class BearerTokens {
   private issueUntil(
     kind: TokenKind,
     { name, user, roles }: Principal,
-    untilMs: number,
-    endMs: number,
-    id?: string,
+    { untilMs, endMs, id, endedBy }: Pick<ReadToken, 'untilMs' | 'endMs' | 'endedBy'> & { readonly id?: string },
   ): IssuedToken {
     const payload: Payload = {
       kind,
@@ -216,6 +232,7 @@ export class BearerTokens {
       untilMs,
       endMs,
       id: id ?? randomBytes(9).toString('base64url'),
+      ...(endedBy && { endedBy }),
     };
     const text = Buffer.from(JSON.stringify(payload)).toString('base64url');
     const mac = macOf(this.keys[0]?.key ?? Buffer.alloc(0), `${prefix}.${text}`).toString('base64url');

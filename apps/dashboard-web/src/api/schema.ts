@@ -783,6 +783,8 @@ export type OidcLogin = {
   readonly idToken: string;
 };
 
+export type OidcLogout = { readonly logout_token: string };
+
 export type Token = {
   readonly token: string;
   /** Until when it is good. */
@@ -2751,6 +2753,13 @@ export interface Operations {
     readonly body: undefined;
     readonly answer: AuditPage;
   };
+  /** Back-channel logout: the identity provider says who has logged out there. Its logins here end, in every process. */
+  readonly endOidcSessions: {
+    readonly params: undefined;
+    readonly query: undefined;
+    readonly body: OidcLogout;
+    readonly answer: undefined;
+  };
 }
 
 export const operations = {
@@ -2843,4 +2852,5 @@ export const operations = {
   setPolicies: ['PUT', '/api/v1/users/{name}/policies'],
   testAccess: ['POST', '/api/v1/access/test'],
   listAudit: ['GET', '/api/v1/audit'],
+  endOidcSessions: ['POST', '/api/v1/session/oidc/logout'],
 } as const satisfies Record<keyof Operations, readonly [string, string]>;

@@ -93,6 +93,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   beginOidcLogin: 'open',
   finishOidcLogin: 'open',
   loginOidc: 'open',
+  endOidcSessions: 'open',
   // Each says the user and its secret.
   beginSecondFactor: 'open',
   finishSecondFactor: 'open',

@@ -114,9 +114,11 @@ async function callerIn(
       return { untilMs: request.login.untilMs, principal: () => tokens.read('bearer', bearer).principal };
     }
     const external = await oidc.bearer(bearer);
-    const { untilMs } = external;
+    const { untilMs, issuedMs, endedBy = [] } = external;
+    const { loginMsMax } = oidc.options;
     const principal = (): Principal => {
-      if (clock.wallMs() >= untilMs) throw new MqError('UNAUTHORIZED', 'the token has ended; log in again');
+      if (clock.wallMs() >= untilMs || tokens.areEnded(endedBy, issuedMs + loginMsMax))
+        throw new MqError('UNAUTHORIZED', 'the token has ended; log in again');
       return tokens.externalPrincipal(external);
     };
     return { untilMs, principal };

@@ -1,4 +1,4 @@
-import { Secret } from '@cometmq/auth';
+import { RecentKeys, Secret } from '@cometmq/auth';
 import { MqError } from '@cometmq/shared';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
@@ -21,6 +21,7 @@ interface Begun extends LoginChecks {
 
 /** Logging in by the team's identity provider: the code flow for browsers, its tokens for programs. */
 export function oidcRoutes(app: FastifyInstance, context: AdminContext): void {
+  logoutRoute(app, context);
   const tags = ['session'];
 
   app.get<{ Querystring: { returnTo?: string } }>('/session/oidc', {
@@ -66,9 +67,15 @@ export function oidcRoutes(app: FastifyInstance, context: AdminContext): void {
       try {
         const begun = opened(identity, cookieIn(request, 'login'));
         const at = request.url.indexOf('?');
-        const principal = tokens.externalPrincipal(await oidc.finish(at < 0 ? '' : request.url.slice(at), begun));
+        const identified = await oidc.finish(at < 0 ? '' : request.url.slice(at), begun);
+        const principal = tokens.externalPrincipal(identified);
         const lifeMs = Math.min(sessionLifeMs, oidc.options.loginMsMax);
-        setCookie(request, reply, tokens.begin(principal, lifeMs, oidc.options.loginMsMax).token, lifeMs);
+        setCookie(
+          request,
+          reply,
+          tokens.begin(principal, lifeMs, oidc.options.loginMsMax, identified.endedBy).token,
+          lifeMs,
+        );
         noteLogin(context, request, principal.name, principal.roles);
         return await reply.redirect(begun.returnTo);
       } catch (caught) {
@@ -90,11 +97,58 @@ export function oidcRoutes(app: FastifyInstance, context: AdminContext): void {
     },
     handler: async (request) => {
       const { identity, oidc } = providerOf(context);
-      const principal = identity.tokens.externalPrincipal(await oidc.bearer(request.body.idToken));
-      const { token, untilMs } = identity.tokens.issue('bearer', principal, oidc.options.loginMsMax);
+      const { tokens, clock } = identity;
+      const identified = await oidc.bearer(request.body.idToken);
+      const { endedBy = [], issuedMs } = identified;
+      const { loginMsMax } = oidc.options;
+      if (tokens.areEnded(endedBy, issuedMs + loginMsMax)) {
+        throw new MqError('UNAUTHORIZED', 'the token has ended; log in again');
+      }
+      const principal = tokens.externalPrincipal(identified);
+      // Ended by what would have ended the token that it is given for.
+      const endMs = Math.min(clock.wallMs(), issuedMs === 0 ? Infinity : issuedMs) + loginMsMax;
+      const { token, untilMs } = tokens.issue('bearer', principal, loginMsMax, { endMs, endedBy });
       noteLogin(context, request, principal.name, principal.roles);
       return { token, untilMs };
     },
+  });
+}
+
+/** So many logouts are known again when they are told of a second time, by this process. */
+const logoutsKept = 10_000;
+
+/** The provider's own door: it says that somebody has logged out there, which ends what was begun here by that login. */
+function logoutRoute(app: FastifyInstance, context: AdminContext): void {
+  const told = new RecentKeys(logoutsKept);
+  void app.register(async (inner) => {
+    const form = 'application/x-www-form-urlencoded';
+    inner.addContentTypeParser(form, { parseAs: 'string', bodyLimit: 32_768 }, (_request, body, done) => {
+      done(null, Object.fromEntries(new URLSearchParams(String(body))));
+    });
+    inner.post<{ Body: { readonly logout_token: string } }>('/session/oidc/logout', {
+      schema: {
+        operationId: 'endOidcSessions',
+        tags: ['session'],
+        summary:
+          'Back-channel logout: the identity provider says who has logged out there. Its logins here end, in every process.',
+        consumes: [form],
+        body: ref('OidcLogout'),
+        response: answers({ status: 200, description: 'They have ended.' }, 400, 404, 429),
+      },
+      handler: async ({ body, ip }, reply) => {
+        const { identity, oidc } = providerOf(context);
+        const ended = await oidc.logout(body.logout_token).catch((caught: unknown) => {
+          const error = MqError.from(caught);
+          // Whoever sent it is no caller that could log in.
+          throw error.code === 'UNAUTHORIZED' ? new MqError('BAD_REQUEST', error.reason) : error;
+        });
+        if (told.has(ended.jti)) throw new MqError('BAD_REQUEST', 'the logout token was used before');
+        for (const one of ended.ids) await identity.tokens.revoke({ id: one, endMs: ended.untilMs });
+        told.add(ended.jti);
+        context.log.info({ peer: ip }, 'the identity provider has ended logins');
+        return reply.code(200).send();
+      },
+    });
   });
 }
 

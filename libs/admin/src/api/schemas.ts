@@ -396,6 +396,11 @@ export const schemas: Readonly<Record<string, Schema>> = {
     },
     'all',
   ),
+  OidcLogout: {
+    type: 'object',
+    required: ['logout_token'],
+    properties: { logout_token: { type: 'string', maxLength: 16_384 } },
+  },
   Token: object({ token: text, untilMs: described(whole, 'Until when it is good.') }, 'all'),
   OwnSecret: object({ secret: described(text, 'The one that is good now.') }, 'all'),
   OwnSecretChanged: object(

@@ -5,6 +5,8 @@
  * Nothing is asked of it before somebody logs in, so one that is away keeps nobody else out. Its keys are fetched again when a
  * token names one that is not known.
  */
+import { createHash } from 'node:crypto';
+
 import { type ExternalIdentity, externalIdentity, type RolesOfGroups } from '@cometmq/auth';
 import { MqError } from '@cometmq/shared';
 import type { JWTVerifyGetKey } from 'jose';
@@ -64,6 +66,18 @@ const algorithms = [
   'Ed25519',
 ];
 
+const logoutEvent = 'http://schemas.openid.net/event/backchannel-logout';
+/** A provider tells of a logout at once, or within its own retries. */
+const logoutMsMax = 10 * 60_000;
+
+/** A login ends with its session at the provider, or where that was not named to us with one of the same person. */
+const anyOf = (sub: string): string => `all of ${sub}`;
+const someSessionOf = (sub: string): string => `a session of ${sub}`;
+const sessionId = (sid: string): string => `session ${sid}`;
+
+const noLogout = (): MqError =>
+  new MqError('UNAUTHORIZED', 'the token is no logout token: events, jti, and sub or sid are needed, and no nonce');
+
 export const callbackPath = '/api/v1/session/oidc/callback';
 
 export class OidcProvider {
@@ -120,16 +134,49 @@ export class OidcProvider {
   }
 
   /** Of a program that brings an ID token, or an access token that is a JWT. @throws MqError UNAUTHORIZED, FORBIDDEN, UNAVAILABLE */
-  async bearer(token: string): Promise<ExternalIdentity & { readonly untilMs: number }> {
+  async bearer(token: string): Promise<ExternalIdentity & { readonly untilMs: number; readonly issuedMs: number }> {
     const { clientId, audiences, deviceClientId } = this.options;
     const taken = [clientId, ...audiences, ...(deviceClientId === undefined ? [] : [deviceClientId])];
     try {
       const claims = await this.verified(token, taken);
       const untilMs = (Number(claims['exp']) + clockToleranceSeconds) * 1_000;
-      return { ...this.identityIn(claims), untilMs };
+      const issuedMs = typeof claims['iat'] === 'number' ? claims['iat'] * 1_000 : 0;
+      return { ...this.identityIn(claims), untilMs, issuedMs };
     } catch (caught) {
       throw this.told(caught);
     }
+  }
+
+  /**
+   * The provider says that somebody has logged out there (OpenID Connect Back-Channel Logout 1.0).
+   * @returns what is to be ended, and until when what it ends would be good: what was begun after the logout goes on
+   * @throws MqError UNAUTHORIZED, UNAVAILABLE
+   */
+  async logout(
+    token: string,
+  ): Promise<{ readonly ids: readonly string[]; readonly untilMs: number; readonly jti: string }> {
+    const { clientId, loginMsMax } = this.options;
+    try {
+      const claims = await this.signed(token, [clientId], ['iat', 'jti', 'events'], logoutMsMax / 1_000);
+      const { sub, sid, jti, iat, events, nonce } = claims;
+      const isLogout = typeof events === 'object' && events !== null && Object.hasOwn(events, logoutEvent);
+      // One with a nonce is an ID token.
+      if (!isLogout || nonce !== undefined || typeof jti !== 'string' || jti === '') throw noLogout();
+      const isText = (claim: unknown): claim is string => typeof claim === 'string' && claim !== '';
+      const named = [
+        ...(isText(sid) ? [sessionId(sid)] : []),
+        ...(isText(sub) ? [isText(sid) ? someSessionOf(sub) : anyOf(sub)] : []),
+      ];
+      if (named.length === 0) throw noLogout();
+      const ids = named.map((name) => this.digest(name));
+      return { ids, untilMs: (Number(iat) + 1) * 1_000 - 1 + loginMsMax, jti };
+    } catch (caught) {
+      throw this.told(caught);
+    }
+  }
+
+  private digest(name: string): string {
+    return createHash('sha256').update(`${this.options.issuer}\n${name}`).digest('base64url').slice(0, 32);
   }
 
   /** Or the browser would be sent to where nobody answers, and its user be told by the browser alone. @throws MqError UNAVAILABLE */
@@ -149,16 +196,26 @@ export class OidcProvider {
   }
 
   private async verified(token: string, audience: string[]): Promise<Readonly<Record<string, unknown>>> {
+    const claims = await this.signed(token, audience, ['exp', 'sub']);
+    // Told by the same provider to the same client, but of something that has happened: no proof of who somebody is.
+    if (claims['events'] !== undefined)
+      throw new MqError('UNAUTHORIZED', 'the token tells of an event, not of a login');
+    return claims;
+  }
+
+  private async signed(
+    token: string,
+    audience: string[],
+    requiredClaims: string[],
+    maxTokenAge?: number,
+  ): Promise<Readonly<Record<string, unknown>>> {
     if (token.length > tokenLengthMax) throw new MqError('UNAUTHORIZED', 'the token is too long');
     const { keys, config } = await this.discovered();
     const { jwtVerify } = await import('jose');
     const { payload } = await jwtVerify(token, keys, {
       ...{ issuer: config.serverMetadata().issuer, audience, algorithms, clockTolerance: clockToleranceSeconds },
-      requiredClaims: ['exp', 'sub'],
+      ...{ requiredClaims, ...(maxTokenAge !== undefined && { maxTokenAge }) },
     });
-    // Told by the same provider to the same client, but of something that has happened: no proof of who somebody is.
-    if (payload['events'] !== undefined)
-      throw new MqError('UNAUTHORIZED', 'the token tells of an event, not of a login');
     return payload;
   }
 
@@ -167,11 +224,14 @@ export class OidcProvider {
     const name = claims[nameClaim];
     const groups = claims[groupsClaim];
     const listed = typeof groups === 'string' ? [groups] : Array.isArray(groups) ? groups : [];
-    return externalIdentity(
+    const { sub, sid } = claims;
+    const session = typeof sid === 'string' && sid !== '' ? sessionId(sid) : someSessionOf(String(sub));
+    const identity = externalIdentity(
       typeof name === 'string' && name !== '' ? name : String(claims['sub']),
       listed.filter((group): group is string => typeof group === 'string'),
       roles,
     );
+    return { ...identity, endedBy: [anyOf(String(sub)), session].map((one) => this.digest(one)) };
   }
 
   /** Asked once; after a failure, at the next login again. @throws MqError UNAVAILABLE */

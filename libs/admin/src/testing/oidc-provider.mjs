@@ -25,7 +25,13 @@ const provider = new Provider(issuer, {
   jwks: { keys: [key] },
   cookies: { keys: [randomUUID()] },
   clients: [
-    { client_id: 'console', client_secret: 'console-secret', redirect_uris: [redirectUrl], ...signs },
+    {
+      ...{ client_id: 'console', client_secret: 'console-secret', redirect_uris: [redirectUrl], ...signs },
+      ...(process.env.LOGOUT_URL && {
+        backchannel_logout_uri: process.env.LOGOUT_URL,
+        backchannel_logout_session_required: process.env.LOGOUT_BY_SUBJECT !== 'true',
+      }),
+    },
     {
       ...{ client_id: 'cli', token_endpoint_auth_method: 'none', ...signs },
       ...{ grant_types: ['urn:ietf:params:oauth:grant-type:device_code'], redirect_uris: [], response_types: [] },
@@ -51,7 +57,9 @@ const provider = new Provider(issuer, {
     await grant.save();
     return grant;
   },
-  features: { deviceFlow: { enabled: true } },
+  features: { deviceFlow: { enabled: true }, backchannelLogout: { enabled: true } },
+  // It would refuse to speak to loopback addresses.
+  fetch: (url, options) => globalThis.fetch(url, { ...options, dispatcher: undefined, signal: undefined }),
   ttl: { IdToken: 600, AccessToken: 600 },
 });
 server.on('request', provider.callback());

@@ -106,6 +106,14 @@ export class Browser {
     return new URL(next, page).href;
   }
 
+  /** At the provider, which asks whether that is meant. */
+  async logOut(issuer: string): Promise<void> {
+    const shown = await this.visit(`${issuer}/session/end`);
+    const [, xsrf = ''] = /name="xsrf" value="([^"]+)"/.exec(await shown.text()) ?? [];
+    const answer = await this.visit(`${issuer}/session/end/confirm`, { xsrf, logout: 'yes' });
+    if (answer.status >= 400) throw new Error(`the provider answered ${answer.status}: ${await answer.text()}`);
+  }
+
   /** The device flow's page: the code that stands in its address, then the login. */
   async confirmDevice(url: string, login: string): Promise<void> {
     const shown = await this.follow(url);
