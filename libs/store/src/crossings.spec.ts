@@ -271,6 +271,68 @@ it('who steps down does not wait for a checkpoint that finds no room', async () 
   await store.stop();
 });
 
+// Goal: the same where its log waits for room. Method: what it wrote last finds none, and the reserve is used up; it is deposed, gives
+// that up, and goes on with what its leader sends once there is room.
+it.each([
+  ['for the next segment', 500, 0],
+  ['for the next segment, and keeps a part of it', 500, 1],
+  ['for itself', 100_000, 0],
+  ['for itself, and keeps a part of it', 100_000, 1],
+])('who steps down does not wait for a batch that finds no room %s', async (_, bodyBytes, kept) => {
+  const { store, disk, clock, failures } = await openStore(onDisk);
+  const files = disk as MemoryDisk;
+  await store.beginEpoch(1 as Epoch, 0);
+  for (let i = 0; i < 5; i += 1) send(store, { topic: 1, queue: 0, id: `m${i}`, ...body });
+  await committed(store);
+  store.replication.commitsWhenDurable = false;
+  files.capacityBytes = files.usedBytes();
+  const until = async (done: () => boolean): Promise<void> => {
+    for (let turns = 0; !done() && turns < 2_000; turns += 1) {
+      clock.advance(100);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  let to = store.appendEnd;
+  let isDurable = true;
+  const ends: LogPosition[] = [];
+  for (let i = 0; isDurable && i < 1_000; i += 1) {
+    const before = store.appendEnd;
+    // What a broker decides is taken on a full disk too, in the reserve.
+    for (let each = 0; each < 2; each += 1) {
+      ends.push(store.append(RecordKind.ack, 1000, new Uint8Array(bodyBytes).fill(1)).end);
+    }
+    isDurable = false;
+    durable(store).then(
+      () => (isDurable = true),
+      () => undefined,
+    );
+    await until(() => isDurable);
+    if (!isDurable) to = kept === 1 ? (ends.at(-2) as LogPosition) : before;
+  }
+  expect(isDurable).toBe(false);
+  let isDown = false;
+  const down = store.replication.stepDown(to).finally(() => (isDown = true));
+  await until(() => isDown);
+  expect([isDown, store.appendEnd]).toEqual([true, to]);
+  await down;
+  files.capacityBytes = Infinity;
+  await store.replication.lead();
+  store.replication.commitsWhenDurable = true;
+  await until(() => !store.diskFull);
+  send(store, { topic: 1, queue: 0, id: 'last', ...body });
+  const done = committed(store);
+  let isDone = false;
+  void done.then(() => (isDone = true));
+  await until(() => isDone);
+  await done;
+  const found = await idsOf(store, 1, 0);
+  expect([found.slice(0, 5), found.at(-1), failures]).toEqual([['m0', 'm1', 'm2', 'm3', 'm4'], 'last', []]);
+  await store.stop();
+  const again = await openStore({ ...onDisk, disk });
+  expect(await idsOf(again.store, 1, 0)).toEqual(found);
+  await again.store.stop();
+});
+
 describe('moves of files', () => {
   it('are done one at a time, and who holds the files waits for all of them', async () => {
     const holds = new Holds();

@@ -9,51 +9,42 @@
  * What is appended is decided on at once, so `next` of a queue counts appended messages, `committed` visible ones.
  *
  * What each call promises: `ports/`. The parts: `store-parts.ts` (what is built, and who tells whom), `opening.ts`, `writer.ts`
- * (drafts), `folding.ts` (the fold), `reader.ts`, `checkpoints.ts`, `replication.ts` (who folds when).
+ * (drafts), `folding.ts` (the fold), `store-reads.ts` and `reader.ts`, `checkpoints.ts`, `replication.ts` (who folds when).
  */
 import type { DecidedRecord, Dropped, Epoch, EpochStart, LogPosition, RecordKind } from '@cometmq/model';
-import type { QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import type { QueueId, TopicId } from '@cometmq/model';
 import type { Component, MqError } from '@cometmq/shared';
 
 import { pendingSizeOf, queueIdsOf, sizesOf, topicIdsOf, topicSizeOf } from './figures.js';
-import type { IndexEntries } from './index/index-entries.js';
 import type { DamagedPart } from './log/damaged-part.js';
-import type { LogRecord } from './log/record.js';
 import { Opening } from './opening.js';
 import type { StorePorts } from './ports/store-ports.js';
 import { StoreParts } from './store-parts.js';
-import type { Appended, Bounds, Candidate, MessageDraft, PendingKind, Placed } from './store-types.js';
-import type { QueuedKind, QueueSize } from './store-types.js';
-import type { ReadMessage } from './store-types.js';
-import type { ReferenceDraft, Snapshot, StoredMessage, StoreOptions, StoreSizes, TopicSize } from './store-types.js';
+import { StoreReads } from './store-reads.js';
+import type { Appended, MessageDraft, PendingKind, Placed, QueuedKind } from './store-types.js';
+import type { ReferenceDraft, Snapshot, StoreOptions, StoreSizes, TopicSize } from './store-types.js';
 import type { SnapshotInfo } from './snapshot/snapshots.js';
 import type { StateView } from './views/state-view.js';
 
-export class MessageStore implements StorePorts, Component {
+export class MessageStore extends StoreReads implements StorePorts, Component {
   readonly name = 'store';
   readonly retention: StoreParts['retention'];
   readonly replication: StoreParts['replication'];
   readonly snapshots: StoreParts['snapshots'];
   readonly repairs: StoreParts['repairs'];
-  readonly damage: StoreParts['damage'];
-  private readonly parts: StoreParts;
   private readonly opening: Opening;
-  private readonly log: StoreParts['log'];
   private readonly writer: StoreParts['writer'];
-  private readonly reader: StoreParts['reader'];
 
   /** Builds only; `start` opens. */
   constructor(private readonly options: StoreOptions) {
-    const parts = (this.parts = new StoreParts(options));
+    const parts = new StoreParts(options);
+    super(parts);
     this.opening = new Opening(parts);
     this.retention = parts.retention;
     this.replication = parts.replication;
     this.snapshots = parts.snapshots;
     this.repairs = parts.repairs;
-    this.damage = parts.damage;
-    this.log = parts.log;
     this.writer = parts.writer;
-    this.reader = parts.reader;
   }
 
   /**
@@ -168,66 +159,6 @@ export class MessageStore implements StorePorts, Component {
   }
   onArrival(listener: (topicId: TopicId, queueId: QueueId) => void): () => void {
     return this.parts.folding.onArrival(listener);
-  }
-
-  // ---- reading
-
-  firstOf(topicId: TopicId, queueId: QueueId): QueueOffset {
-    return this.reader.firstOf(topicId, queueId);
-  }
-  committedOf(topicId: TopicId, queueId: QueueId): QueueOffset {
-    return this.reader.committedOf(topicId, queueId);
-  }
-  bounds(topicId: TopicId, queueId: QueueId): Bounds {
-    return this.reader.bounds(topicId, queueId);
-  }
-  queueSize(topicId: TopicId, queueId: QueueId): QueueSize | undefined {
-    return this.reader.queueSize(topicId, queueId);
-  }
-  positionAtTime(timeMs: number): Promise<LogPosition> {
-    return this.reader.positionAtTime(timeMs);
-  }
-  scan(topicId: TopicId, queueId: QueueId, from: QueueOffset, max: number): IndexEntries | Promise<IndexEntries> {
-    return this.reader.scan(topicId, queueId, from, max);
-  }
-  scanInMemory(topicId: TopicId, queueId: QueueId, from: QueueOffset, max: number): IndexEntries | undefined {
-    return this.reader.scanInMemory(topicId, queueId, from, max);
-  }
-  read(position: LogPosition, size: number): Promise<StoredMessage> {
-    return this.reader.read(position, size);
-  }
-  readAll(wanted: readonly Candidate[]): readonly ReadMessage[] | Promise<readonly ReadMessage[]> {
-    return this.reader.readAll(wanted);
-  }
-  lookUp(wanted: readonly Candidate[]): Promise<readonly ReadMessage[]> {
-    return this.reader.lookUp(wanted);
-  }
-  payloadInMemory(position: LogPosition, size: number): Uint8Array | undefined {
-    return this.reader.payloadInMemory(position, size);
-  }
-  findById(topicId: TopicId, idHash: number, max: number): Promise<Candidate[]> {
-    return this.reader.findById(topicId, idHash, max);
-  }
-  findReferences(target: LogPosition, max: number): Promise<Candidate[]> {
-    return this.reader.findReferences(target, max);
-  }
-  readonly records: StorePorts['records'] = (from, each, until, lost) =>
-    this.log.scan(from, each, Math.min(until, this.log.commitEnd) as LogPosition, (first, end) => {
-      this.damage.foundLost([{ from: first, to: end }]);
-      lost(first, end);
-    });
-  readRecords(places: readonly Candidate[]): Promise<readonly (LogRecord | MqError)[]> {
-    return this.log.readAll(places);
-  }
-  readonly noteKinds: StorePorts['noteKinds'] = (kinds) => this.parts.folding.noteKinds(kinds);
-  get firstPosition(): LogPosition {
-    return this.log.first;
-  }
-  findByKey(topicId: TopicId, keyHash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {
-    return this.reader.findByKey(topicId, keyHash, fromMs, toMs, max);
-  }
-  offsetAtTime(topicId: TopicId, queueId: QueueId, timeMs: number): Promise<QueueOffset> {
-    return this.reader.offsetAtTime(topicId, queueId, timeMs);
   }
 
   // ---- figures and checkpoints

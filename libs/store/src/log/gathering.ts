@@ -73,6 +73,14 @@ export class Gathering {
     this.segmentFirst = this.rolls.at(-1) ?? segmentFirst;
   }
 
+  /** A batch that was not written waits again; its bytes stay as they are. `begun`: its segment is there already. */
+  putBack({ from, end, newSegment }: Batch, begun: boolean): void {
+    assert(end === this.cut, 'the last batch that was cut');
+    this.cut = from;
+    this.completeTo = Math.max(this.completeTo, end);
+    if (newSegment && !begun) this.rolls.unshift(from);
+  }
+
   /** Takes the next position for a record that is completed when it is cut. */
   put(draft: RecordDraft, size: number, epoch: Epoch): LogPosition {
     const position = this.appended;

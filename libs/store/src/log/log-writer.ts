@@ -21,6 +21,8 @@ import type { Segments } from './segments.js';
 import type { TailCache } from './tail-cache.js';
 
 const fullRetryMs = 100;
+/** A batch waits for room, and the log is to stand still: it gives way. */
+class GaveWay extends Error {}
 
 export interface WriterEvents {
   /** The log is dead. Told once; every waiter has been told before. */
@@ -180,18 +182,20 @@ export class LogWriter {
     return batch;
   }
 
-  /** False once the disk has failed. */
+  /** False once the disk has failed, or where it gave way. */
   private async writeBatch(batch: Batch): Promise<boolean> {
+    const before = this.segments.active;
     try {
       if (batch.newSegment) await this.beginSegment(batch.from);
       const segment = this.segments.active;
       const at = batch.from - segment.first;
       const end = batch.end - segment.first;
       await this.room.claim(at, end);
-      await segment.use((file) => this.retryWhileFull(() => file.writeDurably(batch.pieces, at)));
+      await segment.use((file) => this.retryWhileFull(() => file.writeDurably(batch.pieces, at), true));
       return this.ends.failure === undefined;
     } catch (caught) {
-      this.fail(caught);
+      if (caught instanceof GaveWay) this.gathering.putBack(batch, this.segments.active !== before);
+      else this.fail(caught);
       return false;
     }
   }
@@ -212,7 +216,7 @@ export class LogWriter {
     const { segments } = this;
     const { disk, folder, active: old } = segments;
     assert(old.end === first, 'segments follow one another');
-    const prepared = await this.retryWhileFull(() => this.room.takePrepared());
+    const prepared = await this.retryWhileFull(() => this.room.takePrepared(), true);
     const bytes = old.end - old.first;
     await old.use(async (file) => {
       await this.retryWhileFull(() => file.truncate(bytes));
@@ -234,8 +238,11 @@ export class LogWriter {
     await enter(roomOf(segment, file));
   }
 
-  /** A full disk is waited out, on the reserve if there is one. Anything else is thrown. */
-  private async retryWhileFull<T>(act: () => Promise<T>): Promise<T> {
+  /**
+   * A full disk is waited out, on the reserve if there is one. Anything else is thrown; so is GaveWay, where that is allowed and
+   * somebody waits for the log to stand still: a leader that was deposed could else not step down before somebody makes room.
+   */
+  private async retryWhileFull<T>(act: () => Promise<T>, givesWay = false): Promise<T> {
     for (;;) {
       let full: unknown;
       try {
@@ -247,6 +254,7 @@ export class LogWriter {
       if (await this.room.relieve()) continue;
       // Nobody waits for ever to stop: what finds no room was never acknowledged.
       if (this.ending) throw full;
+      if (givesWay && this.still) throw new GaveWay();
       await sleep(this.clock, fullRetryMs);
     }
   }
