@@ -238,6 +238,7 @@ export class Deliveries extends PollLoop<WaitingPoll> implements Forgetful {
   /** Writes what was decided and answers the poll, if it got anything. */
   private take(poll: WaitingPoll, decision: PopDecision, nowMs: number): boolean {
     const placed = decision.record && this.write(decision.record, nowMs);
+    if (decision.record && !placed) this.tryLater(poll);
     if (!placed) return false;
     if (decision.parked > 0) this.turns.later(poll.call.groupId, poll.call.topicId);
     const [first] = decision.handed;

@@ -8,6 +8,7 @@ import type { Logger } from '@cometmq/telemetry';
 import type { DeliveryLoader, Receiver } from './delivery-loader.js';
 import type { LogClock } from './log-clock.js';
 import type { MemberSessions } from './member-sessions.js';
+import { groupIsGone, notReadable, topicIsGone } from './refusals.js';
 import { metadataWaitMs } from './sends.js';
 
 /** What is used of the store. */
@@ -40,6 +41,8 @@ export interface Polls<P extends Poll> {
   all(): Iterable<P>;
 }
 
+const retryMs = 50;
+
 export interface PollParts {
   /** The topic's messages go to another broker set, in their order: nobody is given them here. */
   readonly leaves: (topicId: TopicId) => boolean;
@@ -63,6 +66,9 @@ export interface PollParts {
  */
 export abstract class PollLoop<P extends Poll> {
   protected stopping = false;
+  /** The log did not take what was decided for them. Oldest first. */
+  private readonly refused = new Set<P>();
+  private retry: Timer | undefined;
 
   constructor(
     private readonly base: PollParts,
@@ -101,6 +107,7 @@ export abstract class PollLoop<P extends Poll> {
     return () => {
       poll.over = true;
       this.waits.remove(poll);
+      this.refused.delete(poll);
       poll.abandon?.();
     };
   }
@@ -116,6 +123,7 @@ export abstract class PollLoop<P extends Poll> {
   /** Every poll that waits is answered with nothing, or with why. */
   stop(why?: MqError): void {
     this.stopping = true;
+    this.retry?.cancel();
     for (const poll of [...this.waits.all()]) this.finish(poll, why);
   }
 
@@ -143,17 +151,14 @@ export abstract class PollLoop<P extends Poll> {
   private refusal({ groupId, topicId }: ReceiveCall): MqError | undefined {
     const { directory } = this.base;
     const topic = directory.topicById(topicId);
-    if (!topic) return new MqError('TOPIC_NOT_FOUND', 'the topic does not exist any more');
-    if (!directory.groupById(groupId)) {
-      return new MqError('CONSUMER_GROUP_NOT_FOUND', 'the consumer group does not exist any more');
-    }
-    if (topic.permission !== 'none' && topic.permission !== 'write') return undefined;
-    return new MqError('FORBIDDEN', `topic "${topic.name}" may not be read`);
+    if (!topic) return topicIsGone();
+    return directory.groupById(groupId) ? notReadable(topic) : groupIsGone();
   }
 
   /** Answers a poll without messages. Not from inside `look`. */
   protected finish(poll: P, error: MqError | undefined): void {
     this.waits.remove(poll);
+    this.refused.delete(poll);
     if (poll.over) return;
     poll.over = true;
     queueMicrotask(() => poll.done(error, error ? undefined : { messages: [] }));
@@ -169,11 +174,31 @@ export abstract class PollLoop<P extends Poll> {
     }
   }
 
+  /** The log is behind or full, so the poll got nothing: it is tried again in a moment, as nothing else may ever wake it. */
+  protected tryLater(poll: P): void {
+    this.refused.add(poll);
+    if (this.stopping) return;
+    this.retry ??= this.base.clock.after(retryMs, () => {
+      this.retry = undefined;
+      this.tryRefused();
+    });
+  }
+
+  private tryRefused(): void {
+    for (const poll of [...this.refused]) {
+      this.refused.delete(poll);
+      if (!poll.over) this.tryNow(poll);
+      // What the log does not take of one it does not take of the next one either.
+      if (this.retry) return;
+    }
+  }
+
   /** What was just written hands messages to the poll. */
   protected answer(poll: P, { handed, record }: PopDecision, { position, end }: Placed): void {
     const { deliveryLoader, store } = this.base;
     deliveryLoader.begin(poll.call, position);
     this.waits.remove(poll);
+    this.refused.delete(poll);
     if (record?.kind === RecordKind.delivery && this.base.isSure()) {
       this.read(poll, handed, position);
       return;

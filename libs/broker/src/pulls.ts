@@ -1,6 +1,6 @@
 import type { Directory, Done, OffsetsCall, OffsetsResult, PullCall, PulledMessage, PullResult } from '@cometmq/client';
 import type { Audiences, Matcher, PullOffsets } from '@cometmq/consumption';
-import type { LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
+import type { LogPosition, QueueId, QueueOffset, Topic, TopicId } from '@cometmq/model';
 import { MqError, type Clock, type Timer } from '@cometmq/shared';
 import type { IndexEntries, ReadMessage, StorePorts } from '@cometmq/store';
 
@@ -8,6 +8,7 @@ import { decide } from './decide.js';
 import type { GroupFilters } from './group-filters.js';
 import type { LogClock } from './log-clock.js';
 import type { ReadsElsewhere } from './reads-elsewhere.js';
+import { groupIsGone, notReadable, topicIsGone } from './refusals.js';
 import { metadataWaitMs } from './sends.js';
 import type { Traffic } from './traffic.js';
 
@@ -33,6 +34,8 @@ interface Waiting {
   readonly matcher: Matcher;
   nextOffset: number;
   timer: Timer | undefined;
+  /** It has not begun: what it names is not known here yet. */
+  awaits: boolean;
   looking: boolean;
   /** Its time has passed while it was being looked at: what is found then is the answer. */
   late: boolean;
@@ -67,29 +70,53 @@ export class Pulls {
 
   /** The function answered takes the wait back. @throws MqError */
   pull(call: PullCall, done: Done<PullResult>): () => void {
-    this.checkQueue(call);
     if (this.count >= this.pullsMax) {
       throw new MqError('TOO_MANY_REQUESTS', `${this.count} pulls are under way on this broker; try again later`);
     }
     const matcher = this.filters.matcher(call.filter);
-    const { first, committed } = this.store.bounds(call.topicId, call.queueId);
     const pull: Waiting = {
-      call,
-      done,
-      matcher,
-      nextOffset: Math.min(Math.max(call.offset, first), committed),
-      timer: undefined,
-      looking: false,
-      late: false,
-      over: false,
+      ...{
+        call,
+        done,
+        matcher,
+        nextOffset: call.offset,
+        timer: undefined,
+        awaits: true,
+        looking: true,
+        late: false,
+        over: false,
+      },
     };
-    this.count += 1;
-    if (pull.nextOffset !== call.offset) this.finish(pull, undefined, []);
-    else {
+    const known = (): true | undefined => (this.isKnown(call) ? true : undefined);
+    if (known()) {
+      const refusal = this.refusal(call);
+      if (refusal) throw refusal;
       this.keep(pull);
-      this.look(pull);
+      this.begin(pull);
+    } else {
+      this.keep(pull);
+      // Made a moment ago: our copy of the metadata is about to learn of it.
+      this.directory.until(known, Math.min(metadataWaitMs, call.waitMs), 'unknown').then(
+        () => this.begin(pull),
+        () => this.finish(pull, this.refusal(call), []),
+      );
     }
     return () => this.close(pull);
+  }
+
+  private begin(pull: Waiting): void {
+    if (pull.over) return;
+    const { call } = pull;
+    const refusal = this.refusal(call);
+    if (refusal) {
+      this.finish(pull, refusal, []);
+      return;
+    }
+    const { first, committed } = this.store.bounds(call.topicId, call.queueId);
+    pull.nextOffset = Math.min(Math.max(call.offset, first), committed);
+    pull.awaits = pull.looking = false;
+    if (pull.nextOffset !== call.offset) this.finish(pull, undefined, []);
+    else this.look(pull);
   }
 
   offsets(call: OffsetsCall, done: Done<OffsetsResult>): void {
@@ -147,32 +174,43 @@ export class Pulls {
     for (const pulls of [...this.waiting.values()]) for (const pull of [...pulls]) this.finish(pull, why, []);
   }
 
-  /** The metadata changed: who waits on a topic that is no more is told so. */
+  /** The metadata changed: who waits for what is no more, or may not be read any more, is told so. */
   revise(): void {
     for (const pulls of [...this.waiting.values()]) {
       for (const pull of [...pulls]) {
-        try {
-          this.checkQueue(pull.call);
-        } catch (caught) {
-          this.finish(pull, MqError.from(caught), []);
-        }
+        // One that has not begun yet waits for metadata.
+        if (pull.awaits) continue;
+        const refusal = this.refusal(pull.call);
+        if (refusal) this.finish(pull, refusal, []);
       }
     }
   }
 
+  private isKnown({ topicId, groupId }: PullCall): boolean {
+    const { directory } = this;
+    return (
+      directory.topicById(topicId) !== undefined &&
+      (groupId === undefined || directory.groupById(groupId) !== undefined)
+    );
+  }
+
+  /** Why nothing can come of it. */
+  private refusal({ topicId, queueId, groupId }: PullCall): MqError | undefined {
+    const topic = this.directory.topicById(topicId);
+    if (!topic) return topicIsGone();
+    if (groupId === undefined) return noSuchQueue(topic, queueId);
+    if (!this.directory.groupById(groupId)) return groupIsGone();
+    return notReadable(topic) ?? noSuchQueue(topic, queueId);
+  }
+
   private checkQueue({ topicId, queueId }: Pick<PullCall, 'topicId' | 'queueId'>): void {
     const topic = this.directory.topicById(topicId);
-    if (!topic) throw new MqError('TOPIC_NOT_FOUND', 'the topic does not exist any more');
-    const queues = Math.max(topic.readQueues, topic.writeQueues);
-    if (queueId < 0 || queueId >= queues) {
-      throw new MqError(
-        'BAD_REQUEST',
-        `topic "${topic.name}" has no queue ${queueId}; its queues are 0 to ${queues - 1}`,
-      );
-    }
+    const refusal = topic ? noSuchQueue(topic, queueId) : topicIsGone();
+    if (refusal) throw refusal;
   }
 
   private keep(pull: Waiting): void {
+    this.count += 1;
     const key = `${pull.call.topicId}/${pull.call.queueId}`;
     const pulls = this.waiting.get(key);
     if (pulls) pulls.add(pull);
@@ -310,8 +348,10 @@ function pulled(offset: QueueOffset, stored: ReadMessage | undefined, matcher: M
     : undefined;
 }
 
-function groupIsGone(): MqError {
-  return new MqError('CONSUMER_GROUP_NOT_FOUND', 'the consumer group does not exist any more');
+function noSuchQueue({ name, readQueues, writeQueues }: Topic, queueId: QueueId): MqError | undefined {
+  const queues = Math.max(readQueues, writeQueues);
+  if (queueId >= 0 && queueId < queues) return undefined;
+  return new MqError('BAD_REQUEST', `topic "${name}" has no queue ${queueId}; its queues are 0 to ${queues - 1}`);
 }
 
 const nothing = new Uint8Array(0);

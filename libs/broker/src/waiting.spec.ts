@@ -1,5 +1,6 @@
 /** Receives that wait: in turn through the queues, and never for what is no more. */
-import { queueId as toQueueId, queueOffset } from '@cometmq/model';
+import type { PullResult } from '@cometmq/client';
+import { queueId as toQueueId, queueOffset, RecordKind, type GroupId } from '@cometmq/model';
 
 import { BrokerWorld, ids, settle } from './broker-world.js';
 
@@ -91,25 +92,77 @@ describe('a receive that waits', () => {
     expect(ids(await waiting)).toEqual(['new']);
   });
 
-  it('by offset is answered too when its topic is deleted', async () => {
-    const pull = settle((done) =>
-      world.broker.pull(
-        {
-          topicId: world.topic.id,
-          groupId: world.group.id,
-          queueId: toQueueId(0),
-          offset: queueOffset(0),
-          clientId: 'c1',
-          messagesMax: 1,
-          bytesMax: 1000,
-          filter: { type: 'tag', expression: '*' },
-          waitMs: hour,
-        },
-        done,
-      ),
-    );
-    for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
-    await world.nameService.deleteTopic('orders');
-    await expect(pull).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
+  describe('by offset', () => {
+    async function pull(groupId = world.group.id): Promise<{ readonly answer: Promise<PullResult> }> {
+      const answer = settle<PullResult>((done) =>
+        world.broker.pull(
+          {
+            topicId: world.topic.id,
+            groupId,
+            queueId: toQueueId(0),
+            offset: queueOffset(0),
+            clientId: 'c1',
+            messagesMax: 1,
+            bytesMax: 1000,
+            filter: { type: 'tag', expression: '*' },
+            waitMs: hour,
+          },
+          done,
+        ),
+      );
+      answer.catch(() => undefined);
+      for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+      return { answer };
+    }
+
+    it.each([
+      ['its topic is deleted', 'TOPIC_NOT_FOUND', () => world.nameService.deleteTopic('orders')],
+      ['its group is deleted', 'CONSUMER_GROUP_NOT_FOUND', () => world.nameService.deleteGroup('readers')],
+      [
+        'its topic is closed to readers',
+        'FORBIDDEN',
+        () => world.nameService.updateTopic('orders', { permission: 'write' }),
+      ],
+    ])('is answered at once when %s', async (_, code, act) => {
+      const { answer } = await pull();
+      await act();
+      await expect(answer).rejects.toMatchObject({ code });
+    });
+
+    it('waits on when something else changes', async () => {
+      const { answer } = await pull();
+      await world.nameService.updateTopic('orders', { retentionMs: hour });
+      await world.nameService.updateGroup('readers', { attemptsMax: 3 });
+      await world.nameService.createGroup({ name: 'others' });
+      await world.send('a');
+      expect((await answer).messages).toHaveLength(1);
+    });
+
+    it('waits for a group of which this broker hears a moment later', async () => {
+      await world.send('a');
+      const id = (world.group.id + 2) as GroupId; // Ids are numbers of changes here.
+      const { answer } = await pull(id);
+      await world.nameService.updateTopic('orders', { retentionMs: hour });
+      expect(await world.nameService.createGroup({ name: 'others' })).toMatchObject({ id });
+      expect((await answer).messages).toHaveLength(1);
+    });
+
+    it('is told that its group is gone where nobody hears of one', async () => {
+      const { answer } = await pull((world.group.id + 1) as GroupId);
+      world.clock.advance(2_000);
+      await expect(answer).rejects.toMatchObject({ code: 'CONSUMER_GROUP_NOT_FOUND' });
+    });
+  });
+
+  it('gets what the log did not take at first, in a moment', async () => {
+    const waiting = wait();
+    world.refuseNext(RecordKind.delivery);
+    await world.send('a');
+    for (let i = 0; i < 20 && world.broker.waitingPolls > 0; i += 1) {
+      world.clock.advance(50);
+      await new Promise(setImmediate);
+    }
+    expect(world.broker.waitingPolls).toBe(0);
+    expect(ids(await waiting)).toEqual(['a']);
   });
 });

@@ -9,7 +9,7 @@ import {
   type Receipt,
   type Topic,
 } from '@cometmq/model';
-import { failureFacts } from '@cometmq/shared';
+import { failureFacts, type MqError, type Timer } from '@cometmq/shared';
 
 import { keepOnly, type Forgetful, type Living } from '../forgetful.js';
 import type { DeadLetters } from '../dead-letters.js';
@@ -46,7 +46,8 @@ export class LiteDeliveries extends PollLoop<LitePoll> implements Forgetful {
   private readonly attempts = new Map<string, { readonly id: string; readonly queues: readonly QueueId[] }>();
   private readonly woken = new Map<GroupId, Set<string> | 'all'>();
   private readonly throttled = new Set<GroupId>();
-  private readonly paused = new Set<GroupId>();
+  /** When paused groups go on. */
+  private readonly paused = new Map<GroupId, { readonly atMs: number; readonly timer: Timer }>();
 
   constructor(
     private readonly parts: LiteDeliveriesParts,
@@ -104,11 +105,8 @@ export class LiteDeliveries extends PollLoop<LitePoll> implements Forgetful {
     const woken = [...this.woken];
     this.woken.clear();
     for (const [groupId, clients] of woken) {
-      if (clients === 'all') {
-        for (const poll of this.polls.ofGroup(groupId)) if (!poll.over && !this.pop(poll)) break;
-        continue;
-      }
-      for (const clientId of clients) {
+      // Each client has lite topics of its own: where one has nothing, another may.
+      for (const clientId of clients === 'all' ? this.polls.clientsOf(groupId) : clients) {
         for (const poll of this.polls.of(groupId, clientId)) if (!poll.over && !this.pop(poll)) break;
       }
     }
@@ -134,7 +132,10 @@ export class LiteDeliveries extends PollLoop<LitePoll> implements Forgetful {
       if (decision && decision.deadLetters.length > 0) deadLetters.move(group, decision.deadLetters);
       if (decision?.throttled) this.throttled.add(group.id);
       const placed = decision?.record && this.write(decision.record, nowMs);
-      if (decision?.record && !placed) return false;
+      if (decision?.record && !placed) {
+        this.tryLater(poll);
+        return false;
+      }
       this.readiness.looked(group, call.topicId, call.clientId, looked);
       if (decision && placed && decision.handed.length > 0) {
         this.remember(call, decision);
@@ -153,14 +154,25 @@ export class LiteDeliveries extends PollLoop<LitePoll> implements Forgetful {
     }
   }
 
-  /** Once for the group: its polls try again when the pause is over; `wake` is called where it ends before. */
-  private wakeAfterPause({ id, pausedUntilMs = 0 }: ConsumerGroup): void {
-    if (this.paused.has(id) || pausedUntilMs === pausedForGood) return;
-    this.paused.add(id);
-    this.parts.clock.after(Math.min(pausedUntilMs - this.parts.clock.wallMs(), pauseLookMs), () => {
+  /** Its polls try again when the pause is over, whatever it was before; `wake` is called where it is ended by hand. */
+  private wakeAfterPause({ id, pausedUntilMs: atMs = 0 }: ConsumerGroup): void {
+    const set = this.paused.get(id);
+    if (set?.atMs === atMs) return;
+    set?.timer.cancel();
+    this.paused.delete(id);
+    if (atMs === pausedForGood) return;
+    const timer = this.parts.clock.after(Math.min(atMs - this.parts.clock.wallMs(), pauseLookMs), () => {
       this.paused.delete(id);
-      if (!this.stopping) this.wake(id, undefined);
+      this.wake(id, undefined);
     });
+    this.paused.set(id, { atMs, timer });
+  }
+
+  /** Every poll that waits is answered with nothing, or with why. */
+  override stop(why?: MqError): void {
+    super.stop(why);
+    for (const { timer } of this.paused.values()) timer.cancel();
+    this.paused.clear();
   }
 
   /** With those first whose messages were the answer to the same attempt, which then was lost. */

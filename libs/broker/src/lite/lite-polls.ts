@@ -47,7 +47,11 @@ export class LitePolls implements Polls<LitePoll> {
     return [...(this.byGroup.get(groupId)?.get(clientId) ?? [])];
   }
 
-  ofGroup(groupId: GroupId): readonly LitePoll[] {
+  clientsOf(groupId: GroupId): readonly string[] {
+    return [...(this.byGroup.get(groupId)?.keys() ?? [])];
+  }
+
+  private ofGroup(groupId: GroupId): readonly LitePoll[] {
     return [...(this.byGroup.get(groupId)?.values() ?? [])].flatMap((polls) => [...polls]);
   }
 

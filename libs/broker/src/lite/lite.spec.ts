@@ -511,6 +511,53 @@ describe('lite topics', () => {
     await world.broker.stop();
   });
 
+  it('rest no longer than their group does, where its pause was made shorter', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a');
+    await world.sendTo('a', 'a1');
+    world.pause(world.clock.wallMs() + 50_000);
+    const waiting = world.poll({ waitMs: 60_000 });
+    world.pause(world.clock.wallMs() + 5_000);
+    await new Promise(setImmediate);
+    world.clock.advance(5_100);
+    await new Promise(setImmediate);
+    expect(world.broker.waitingPolls).toBe(0);
+    expect(ids(await waiting)).toEqual(['a1']);
+    await world.broker.stop();
+  });
+
+  it('go on for every member when the pause ends, also beside one that has nothing', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'empty');
+    await world.subscribe('c2', 'a');
+    await world.sendTo('a', 'a1');
+    world.pause(world.clock.wallMs() + 5_000);
+    const idle = world.poll({ waitMs: 60_000 });
+    const waiting = world.poll({ waitMs: 60_000, clientId: 'c2' });
+    world.clock.advance(5_100);
+    await new Promise(setImmediate);
+    expect(world.broker.waitingPolls).toBe(1);
+    expect(ids(await waiting)).toEqual(['a1']);
+    world.clock.advance(60_000);
+    expect(ids(await idle)).toEqual([]);
+    await world.broker.stop();
+  });
+
+  it('reach who waits in a moment, where the log did not take it at first', async () => {
+    const world = await new LiteWorld().begin();
+    await world.subscribe('c1', 'a');
+    const waiting = world.poll({ waitMs: 60_000 });
+    world.refuseNext(RecordKind.fifoDelivery);
+    await world.sendTo('a', 'a1');
+    for (let i = 0; i < 20 && world.broker.waitingPolls > 0; i += 1) {
+      world.clock.advance(50);
+      await new Promise(setImmediate);
+    }
+    expect(world.broker.waitingPolls).toBe(0);
+    expect(ids(await waiting)).toEqual(['a1']);
+    await world.broker.stop();
+  });
+
   it('of a parent that was deleted and made again reach those who go on to subscribe', async () => {
     const world = await new LiteWorld().begin();
     await world.subscribe('c1', 'a');

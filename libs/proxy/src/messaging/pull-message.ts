@@ -26,7 +26,7 @@ import { type Outcome, ok, outcomeOf, statusOnly, wireCode } from '../status.js'
 import type { WaitingPoll } from '../client-polls.js';
 import { decode, failureOf } from './cold-call.js';
 import { pollingMs } from './polling-time.js';
-import { type PullQueue, pullQueue } from './pull-queue.js';
+import { checkReadable, type PullQueue, pullQueue } from './pull-queue.js';
 import { durationMs, filterExpression } from './receive-request.js';
 
 export function pullMessage(context: ProxyContext): ServerStreamHandler {
@@ -181,16 +181,24 @@ class Pull extends LeaderCall<PullResult> implements WaitingPoll {
   }
 
   tick(nowMs: number, changed: boolean): void {
-    if (changed && !this.caller.principal.current && this.refused()) return;
+    if (changed && this.refused()) return;
     if (nowMs < this.endMs + overdueMs || !this.finish()) return;
     // Whether there is a message is not known: "none" would be taken for the queue's end.
     this.stream.fail(new MqError('TIMEOUT', 'the broker is slow to read; try again'));
   }
 
-  /** Its user may not read here any more, and is told so. */
+  /** What it waits for is no more, or its user may not read here any more, and is told so: also while nobody leads. */
   private refused(): boolean {
     const { group, queue } = this.wanted;
+    const { directory } = this.context.parts;
     try {
+      const topic = directory.topicById(queue.topic.id);
+      if (!topic) throw new MqError('TOPIC_NOT_FOUND', `topic "${queue.topic.name}" does not exist any more`);
+      if (!directory.groupById(group.id)) {
+        throw new MqError('CONSUMER_GROUP_NOT_FOUND', `consumer group "${group.name}" does not exist any more`);
+      }
+      checkReadable(topic);
+      if (this.caller.principal.current) return false;
       this.caller = this.context.renewed(this.caller);
       rules.consume(this.caller, group.name, queue.topic.name);
       return false;

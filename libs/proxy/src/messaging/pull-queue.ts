@@ -20,9 +20,7 @@ export async function pullQueue(
   peer: string,
 ): Promise<PullQueue> {
   const topic = await context.names.topic(queue?.topic?.name, peer);
-  if (topic.permission === 'write' || topic.permission === 'none') {
-    throw new MqError('FORBIDDEN', `topic "${topic.name}" may not be read`);
-  }
+  checkReadable(topic);
   const sets = [...context.parts.directory.brokerSets()];
   const named = queue?.broker?.name ?? '';
   const broker = named === '' && sets.length === 1 ? sets[0]?.name : sets.find(({ name }) => name === named)?.name;
@@ -36,6 +34,12 @@ export async function pullQueue(
     throw new MqError('BAD_REQUEST', `topic "${topic.name}" has no queue ${id}; its queues are 0 to ${queues - 1}`);
   }
   return { topic, broker, queueId: queueId(id) };
+}
+
+/** @throws MqError FORBIDDEN */
+export function checkReadable({ name, permission }: Topic): void {
+  if (permission !== 'write' && permission !== 'none') return;
+  throw new MqError('FORBIDDEN', `topic "${name}" may not be read`);
 }
 
 /** Asks the leader of the queue for an offset, or tells it one. */

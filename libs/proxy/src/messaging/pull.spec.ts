@@ -122,6 +122,22 @@ describe('PullMessage', () => {
     ]);
   });
 
+  it.each<[string, () => unknown, Code]>([
+    ['its topic is deleted', () => context.nameService.deleteTopic('orders'), Code.TOPIC_NOT_FOUND],
+    ['its group is deleted', () => context.nameService.deleteGroup('workers'), Code.CONSUMER_GROUP_NOT_FOUND],
+    ['its topic is closed', () => context.nameService.putTopic('orders', { permission: 'write' }), Code.FORBIDDEN],
+  ])('is answered at once, also while nobody leads, when %s', async (_what, act, code) => {
+    context.broker.fault = () => new MqError('NOT_LEADER', 'not now');
+    const request = PullMessageRequest.fromPartial({ group, messageQueue: queue, offset: 5 } as never);
+    const call = context.call('PullMessage', PullMessageRequest.encode(request).finish(), { timeoutMs: 30_000 });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(call.ended).toBe(false);
+    act();
+    context.clock.advance(1);
+    expect(call.items.map((item) => PullMessageResponse.decode(item).content)).toMatchObject([{ value: { code } }]);
+    await call.untilEnd();
+  });
+
   it('asks no new leader for a client that has gone meanwhile', async () => {
     context.broker.fault = () => new MqError('NOT_LEADER', 'not now');
     const request = PullMessageRequest.fromPartial({ group, messageQueue: queue, offset: 5 } as never);
