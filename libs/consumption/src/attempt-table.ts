@@ -60,6 +60,7 @@ export class AttemptTable {
 
 const none: readonly number[] = [];
 
+/** A client's id, and that of an attempt, are any text: where the one ends must be told. */
 function keyOf(groupId: GroupId, clientId: string, id: string): string {
-  return `${groupId}/${clientId}/${id}`;
+  return `${groupId}/${clientId.length}/${clientId}/${id}`;
 }

@@ -229,9 +229,24 @@ describe('a lane', () => {
     expect(log.view.takeFreed()).toMatchObject([{ queueId: queue }]);
     expect(log.view.takeFreed()).toEqual([]);
   });
+
+  it('says nothing of lanes whose group is gone, and so keeps none of them where nobody asks', () => {
+    const { log, source, pop, ack } = stage();
+    source.sendTo(a, b);
+    ack(pop('one', { messagesMax: 1 }).receipts[0]);
+    log.append(log.view.decideGroupDeleted(group), 0);
+    expect(log.view.takeFreed()).toEqual([]);
+  });
 });
 
 describe('a receive attempt', () => {
+  it('is that of one client, whatever signs ids have', () => {
+    const { source, pop } = stage();
+    source.sendTo(a, b);
+    expect(given(pop('one', { attemptId: 'x/y', messagesMax: 1 }))).toEqual(['0#1']);
+    expect(given(pop('one/x', { attemptId: 'y', messagesMax: 1 }))).toEqual(['1#1']);
+  });
+
   it('gets the same again, as the same delivery, also after a restart', () => {
     const { source, time, pop, ack, checkpoint, restart } = stage();
     source.sendTo(a, a, b, c);

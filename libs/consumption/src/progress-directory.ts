@@ -110,6 +110,7 @@ export class ProgressDirectory {
 
   private dropOne(progress: QueueProgress): void {
     progress.dropAll();
+    this.tables.lanes.freed.delete(progress); // Nobody asks a follower where lanes came free.
     if (progress.headSaved) this.removed.push(progress);
     this.list[progress.index] = undefined;
     this.freeIndexes.push(progress.index);
