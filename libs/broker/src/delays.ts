@@ -8,7 +8,7 @@ import {
   type PendingPlace,
   type TopicId,
 } from '@cometmq/model';
-import { type Clock, failureFacts, MqError, type Timer as ClockTimer } from '@cometmq/shared';
+import { type Clock, failureFacts, MqError, type Timer as ClockTimer, ToldOnce } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
 import { Buckets, metrics, type Logger } from '@cometmq/telemetry';
 import type { Timer, TimersView } from '@cometmq/timers';
@@ -69,11 +69,14 @@ export class Delays implements Forgetful {
   private armedMs = Infinity;
   private turning = false;
   private stopped = false;
+  private readonly failures: ToldOnce;
   /** How far the border is on its way to. */
   private target: number | undefined;
 
   constructor(private readonly parts: DelayParts) {
     this.far = new FarTimers(parts.store, parts.timers, parts.clock);
+    const said = 'delayed messages can not be delivered; trying again later';
+    this.failures = new ToldOnce((caught) => parts.log.error(failureFacts(caught), said));
   }
 
   start(): void {
@@ -198,6 +201,7 @@ export class Delays implements Forgetful {
     try {
       more = this.approach();
       more = this.fireDue() || more;
+      this.failures.over();
     } catch (caught) {
       waitMs = this.pauseAfter(MqError.from(caught));
     }
@@ -211,7 +215,7 @@ export class Delays implements Forgetful {
       this.parts.log.debug({ reason: error.reason }, 'a delayed message had to wait');
       return tryAgainMs;
     }
-    this.parts.log.error(failureFacts(error), 'delayed messages can not be delivered; trying again later');
+    this.failures.failed(error);
     return failedMs;
   }
 

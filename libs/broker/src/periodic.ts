@@ -1,15 +1,19 @@
-import { type Clock, failureFacts, type Timer } from '@cometmq/shared';
+import { type Clock, failureFacts, type Timer, ToldOnce } from '@cometmq/shared';
 import type { Logger } from '@cometmq/telemetry';
 
 /** Work that comes again and again until it is stopped; what fails is told, and tried again the next time. */
 export class Periodic {
   private readonly timers: Timer[] = [];
   private stopped = false;
+  private readonly failures: ToldOnce<number>;
 
   constructor(
     private readonly clock: Clock,
-    private readonly log: Logger,
-  ) {}
+    log: Logger,
+  ) {
+    const said = 'periodic work failed; trying again later';
+    this.failures = new ToldOnce((caught) => log.error(failureFacts(caught), said));
+  }
 
   every(periodMs: number, act: () => void): void {
     const index = this.timers.length;
@@ -18,8 +22,9 @@ export class Periodic {
       this.timers[index] = this.clock.after(periodMs, () => {
         try {
           act();
+          this.failures.over(index);
         } catch (caught) {
-          this.log.error(failureFacts(caught), 'periodic work failed; trying again later');
+          this.failures.failed(caught, index);
         }
         again();
       });

@@ -23,8 +23,15 @@ it('goes on after what fails, waits for what is slow, and ends with what is unde
   over(new Error('away'));
   await turn();
   expect(failures).toHaveLength(1);
+  // It is told once, however often it fails for one reason.
+  for (const reason of ['away', 'away', 'slow', 'away', undefined, 'away']) {
+    clock.advance(100);
+    over(reason === undefined ? undefined : new Error(reason));
+    await turn();
+  }
+  expect([begun, failures.map(String)]).toEqual([7, ['Error: away', 'Error: slow', 'Error: away', 'Error: away']]);
   clock.advance(100);
-  expect(begun).toBe(2);
+  expect(begun).toBe(8);
   let stopped = false;
   const stop = again.stop().then(() => (stopped = true));
   await turn();
@@ -32,7 +39,7 @@ it('goes on after what fails, waits for what is slow, and ends with what is unde
   over();
   await stop;
   clock.advance(1_000);
-  expect([begun, clock.timersWaiting]).toEqual([2, 0]);
+  expect([begun, clock.timersWaiting]).toEqual([8, 0]);
 });
 
 it('some at once, never more, and the answers in their order', async () => {

@@ -17,6 +17,7 @@ export * from './prng.js';
 export * from './recent-numbers.js';
 export * from './socket-places.js';
 export * from './stop-requests.js';
+export * from './told-once.js';
 export * from './version.js';
 export * from './protobuf/wire-reader.js';
 export * from './protobuf/wire-writer.js';

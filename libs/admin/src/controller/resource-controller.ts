@@ -52,7 +52,6 @@ export class ResourceController implements Component {
   private readonly looks: AgainAndAgain;
   private readonly log: Logger;
   private term: Term | undefined;
-  private problem = '';
 
   constructor(private readonly options: ResourceControllerOptions) {
     const { context, kubernetes, lease, identity, leaseMs } = options;
@@ -61,12 +60,13 @@ export class ResourceController implements Component {
     const look = async (): Promise<void> => {
       try {
         await this.election.look();
-        this.problem = '';
       } finally {
         await this.follow();
       }
     };
-    this.looks = new AgainAndAgain(context.clock, leaseMs / 6, look, (caught) => this.tellProblem(caught));
+    this.looks = new AgainAndAgain(context.clock, leaseMs / 6, look, (caught) => {
+      this.log.warn(failureFacts(caught), 'who looks after resources of Kubernetes can not be decided');
+    });
   }
 
   get leads(): boolean {
@@ -100,12 +100,6 @@ export class ResourceController implements Component {
   }
 
   /** Once for each reason: it may stay so for long. */
-  private tellProblem(caught: unknown): void {
-    const { reason } = MqError.from(caught);
-    if (reason !== this.problem)
-      this.log.warn(failureFacts(caught), 'who looks after resources of Kubernetes can not be decided');
-    this.problem = reason;
-  }
 }
 
 /** A time in which this process acts. What it knows ends with it. */

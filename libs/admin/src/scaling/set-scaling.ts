@@ -46,18 +46,16 @@ export class SetScaling implements Component {
   readonly name = 'scaling of broker sets';
   private readonly looks: AgainAndAgain;
   private floor = { floor: '1', reason: '', atMs: -Infinity };
-  private problem = '';
   /** Told as an event of Kubernetes, by set. */
   private readonly told = new Map<string, string>();
   private readonly clock: Clock;
 
   constructor(private readonly options: SetScalingOptions) {
     this.clock = options.context.clock;
-    const look = async (): Promise<void> => {
-      await this.look();
-      this.problem = '';
+    const failed = (caught: unknown): void => {
+      options.log.warn(failureFacts(caught), 'broker sets can not follow the pods');
     };
-    this.looks = new AgainAndAgain(this.clock, options.everyMs, look, (caught) => this.tellProblem(caught));
+    this.looks = new AgainAndAgain(this.clock, options.everyMs, () => this.look(), failed);
   }
 
   start(): Promise<void> {
@@ -229,13 +227,6 @@ export class SetScaling implements Component {
     const said = fieldOf(await kubernetes.get(path), 'metadata', 'annotations');
     if (fieldOf(said, floorKey) === floor && fieldOf(said, reasonKey) === reason) return;
     await kubernetes.patch(path, { metadata: { annotations: { [floorKey]: floor, [reasonKey]: reason } } });
-  }
-
-  /** Once for each reason: it may stay so for long. */
-  private tellProblem(caught: unknown): void {
-    const { reason } = MqError.from(caught);
-    if (reason !== this.problem) this.options.log.warn(failureFacts(caught), 'broker sets can not follow the pods');
-    this.problem = reason;
   }
 }
 

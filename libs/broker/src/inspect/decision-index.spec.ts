@@ -3,11 +3,11 @@
 // now and then, few notes at a time, small pieces; the index is asked for every record, and counts what it reads.
 import { encodeGroupDeleted } from '@cometmq/consumption';
 import { encodeDropped, RecordKind, type GroupId, type LogPosition, type TopicId } from '@cometmq/model';
-import { Pacing, Prng } from '@cometmq/shared';
+import { MqError, Pacing, Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
 import { RecordNotes, replaceFile, type Damage, type Disk, type LogRecord } from '@cometmq/store';
 import { faultyDisk, MemoryDisk } from '@cometmq/store/testing';
-import { silentLogger } from '@cometmq/telemetry';
+import { silentLogger, type Logger } from '@cometmq/telemetry';
 
 import { Subject } from './decision-entries.js';
 import { DecisionIndex } from './decision-index.js';
@@ -87,9 +87,12 @@ class FakeLog {
   readonly readRecords = () => Promise.reject(new Error('nobody reads so'));
 }
 
-async function indexOf(log: FakeLog, disk: Disk = new MemoryDisk()): Promise<DecisionIndex> {
-  const clock = new ManualClock();
-  const index = new DecisionIndex(log, disk, 'data', { clock, pacing: new Pacing(clock) }, silentLogger, 400_000);
+async function indexOf(
+  log: FakeLog,
+  disk: Disk = new MemoryDisk(),
+  { clock = new ManualClock(), logger = silentLogger }: { clock?: ManualClock; logger?: Logger } = {},
+): Promise<DecisionIndex> {
+  const index = new DecisionIndex(log, disk, 'data', { clock, pacing: new Pacing(clock) }, logger, 400_000);
   await index.start();
   return index;
 }
@@ -321,6 +324,32 @@ describe('a record that can not be read', () => {
     await next.follow();
     expect([next.indexedTo, await knownOf(next)]).toEqual([log.end, groups]);
     expect((await disk.list('data/decisions')).filter((name) => name.endsWith('.lacks'))).toEqual([]);
+    await next.stop();
+  });
+
+  it('is told of once while it can not be passed over, and again when there is another reason', async () => {
+    const { log, disk, index } = await world();
+    await index.stop();
+    const said: string[] = [];
+    const clock = new ManualClock();
+    const warn = (facts: { readonly reason?: string }): void => void said.push(facts.reason ?? '');
+    const logger = { ...silentLogger, warn } as Logger;
+    let reason = 'the active segment is damaged';
+    log.records = () => Promise.reject(new MqError('CORRUPT_RECORD', reason));
+    const next = await indexOf(log, disk, { clock, logger });
+    log.append(RecordKind.groupDeleted, encodeGroupDeleted(1 as GroupId), 40);
+    log.fold(1);
+    log.commitEnd = log.end;
+    const pass = async (): Promise<void> => {
+      for (let round = 0; round < 5; round += 1) {
+        clock.advance(2_000);
+        for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    await pass();
+    reason = 'its file is gone';
+    await pass();
+    expect(said).toEqual(['the active segment is damaged', 'its file is gone']);
     await next.stop();
   });
 

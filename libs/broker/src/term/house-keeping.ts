@@ -1,5 +1,5 @@
 import type { GroupId } from '@cometmq/model';
-import { type Clock, failureFacts } from '@cometmq/shared';
+import { type Clock, failureFacts, ToldOnce } from '@cometmq/shared';
 import type { StorePorts, RetentionPolicy } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
@@ -43,16 +43,26 @@ export interface HouseKeepingParts {
 /** What a leader does from time to time: leases of the lost end, dead letters move, old messages expire. */
 export class HouseKeeping {
   private readonly periodic: Periodic;
+  private readonly notExpired: ToldOnce;
+  private readonly notCounted: ToldOnce<GroupId>;
   private stopped = false;
 
   constructor(private readonly parts: HouseKeepingParts) {
-    this.periodic = new Periodic(parts.clock, parts.log);
+    const { log } = parts;
+    this.notExpired = new ToldOnce((caught) => {
+      log.error(failureFacts(caught), 'messages could not be expired; trying again later');
+    });
+    this.notCounted = new ToldOnce((caught, groupId) => {
+      log.warn({ groupId, ...failureFacts(caught) }, 'what a group has to do could not be counted');
+    });
+    this.periodic = new Periodic(parts.clock, log);
     this.periodic.every(sweepEveryMs, () => this.round());
     this.periodic.every(dueLookMs, () => parts.deadLetters.look());
     this.periodic.every(leavingLookMs, () => parts.transfersOut.look());
     this.periodic.every(retentionRoundMs, () => this.expire());
     this.periodic.every(forgetRoundMs, () => {
       for (const each of parts.forgetful) each.forgetGone(parts.known.living);
+      this.notCounted.keep((groupId) => parts.known.living.group(groupId));
     });
   }
 
@@ -64,7 +74,7 @@ export class HouseKeeping {
   /** `afresh`: a round that is under way is not enough. */
   expire(afresh = false): void {
     if (this.stopped) return;
-    const { store, known, lite, logClock, log, retentionMs } = this.parts;
+    const { store, known, lite, logClock, retentionMs } = this.parts;
     lite.expireIdle();
     const policy: RetentionPolicy = (topicId) => {
       const topic = known.topicById(topicId);
@@ -74,21 +84,23 @@ export class HouseKeeping {
     const { retention } = store;
     const nowMs = logClock.nowMs();
     const run = afresh ? retention.runAfresh(nowMs, policy) : retention.run(nowMs, policy);
-    run.catch((caught: unknown) => {
-      log.error(failureFacts(caught), 'messages could not be expired; trying again later');
-    });
+    run.then(
+      () => this.notExpired.over(),
+      (caught: unknown) => this.notExpired.failed(caught),
+    );
   }
 
   /** Leases of living clients are renewed, those of the lost are cut. */
   private round(): void {
-    const { store, metadata, clients, backlogs, leases, lite, clock, log } = this.parts;
+    const { store, metadata, clients, backlogs, leases, lite, clock } = this.parts;
     metadata.retry();
     lite.sweep();
     if (store.diskFull) this.expire(); // What becomes due meanwhile should not wait either.
     for (const groupId of backlogs.groupIds()) {
-      backlogs.load(groupId).catch((caught: unknown) => {
-        log.warn({ groupId, ...failureFacts(caught) }, 'what a group has to do could not be counted');
-      });
+      backlogs.load(groupId).then(
+        () => this.notCounted.over(groupId),
+        (caught: unknown) => this.notCounted.failed(caught, groupId),
+      );
     }
     for (const { groupId, clientId } of clients.sweep()) {
       lite.clientGone(groupId, clientId);
