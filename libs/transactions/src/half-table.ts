@@ -57,7 +57,18 @@ export class HalfTable {
   /** It is looked at at that time; Infinity: no more. */
   queue(half: Half, atMs: number): void {
     half.queuedMs = atMs;
-    if (atMs < Infinity) this.order.push(atMs, half.position);
+    if (atMs === Infinity) return;
+    // Nobody takes from the order of a follower: what was decided on would stay in it for ever.
+    if (this.order.size >= 64 && this.order.size > 4 * this.byPosition.size) this.requeue();
+    this.order.push(atMs, half.position);
+  }
+
+  private requeue(): void {
+    const pairs = this.order.drain();
+    for (let at = 0; at < pairs.length; at += 2) {
+      const [atMs, position] = [pairs[at] as number, pairs[at + 1] as number];
+      if (this.byPosition.get(position)?.queuedMs === atMs) this.order.push(atMs, position);
+    }
   }
 
   /** Takes the first whose time has come out of the order. */

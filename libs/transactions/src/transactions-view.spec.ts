@@ -48,6 +48,25 @@ describe('half messages', () => {
     expect(pauses[checksMax - 1]).toBe(600_000);
   });
 
+  // Goal: a follower, which asks nobody, does not remember for ever when it would have. Method: the first time in the order is
+  // that of one of the last; one that is open keeps its place.
+  it('leave the order of checks when they are decided on, also where nobody is asked', () => {
+    const log = new FoldingTransactions();
+    for (let i = 0; i < 1_000; i += 1) {
+      log.nowMs += 1_000;
+      log.resolve(sent(log), 'commit');
+    }
+    expect(log.view.nextCheckMs).toBeGreaterThan(log.nowMs - 100_000);
+    const open = sent(log);
+    const dueMs = log.nowMs + firstCheckMs;
+    for (let i = 0; i < 1_000; i += 1) {
+      log.nowMs += 1_000;
+      log.resolve(sent(log), 'rollback');
+    }
+    expect(log.view.takeDue(dueMs)).toBe(open);
+    expect(log.view.takeDue(everMs)).toBeUndefined();
+  });
+
   it('wait without a count while nobody can be asked', () => {
     const log = new FoldingTransactions();
     const half = sent(log);
