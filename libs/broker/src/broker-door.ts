@@ -37,8 +37,9 @@ export function brokerGrpcService(
       ListDamage: unary(async () => {
         return internal.LogDamageResponse.encode({ damages: [...(await admin.damage(brokerName))] }).finish();
       }),
-      GiveUpLost: unary(async () => {
-        return internal.LogDamageResponse.encode({ damages: [...(await admin.giveUpLost(brokerName))] }).finish();
+      GiveUpLost: unary(async (request) => {
+        const { seen } = internal.GiveUpLostRequest.decode(request);
+        return internal.LogDamageResponse.encode({ damages: [...(await admin.giveUpLost(brokerName, seen))] }).finish();
       }),
       DescribeGroup: unary(async (request) => {
         const { groupId } = internal.DescribeGroupRequest.decode(request);

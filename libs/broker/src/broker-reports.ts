@@ -93,9 +93,9 @@ export class BrokerReports implements BrokerAdmin {
     return Promise.resolve(this.broker.store.damage.all);
   }
 
-  giveUpLost(brokerSet: string): Promise<readonly LogDamage[]> {
+  giveUpLost(brokerSet: string, seen?: string): Promise<readonly LogDamage[]> {
     this.check(brokerSet);
-    return this.broker.giveUpLost();
+    return this.broker.giveUpLost(seen);
   }
 
   async describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState> {

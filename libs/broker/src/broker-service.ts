@@ -28,6 +28,7 @@ import type {
   SessionReport,
   TransferCall,
 } from '@cometmq/client';
+import { checkSeen } from '@cometmq/client';
 import { NotLeader } from '@cometmq/client';
 import type { GroupsView, PullOffsets } from '@cometmq/consumption';
 import type { LiteTopicsView } from '@cometmq/lite';
@@ -406,11 +407,12 @@ export class BrokerService implements LinkedBroker, Component {
     await this.termNow().transfersIn.take(call);
   }
 
-  /** An operator gives up what of the log is lost: consumers pass over it from now on. @throws MqError NOT_LEADER */
-  async giveUpLost(): Promise<readonly Damage[]> {
+  /** An operator gives up what of the log is lost: consumers pass over it from now on. @throws MqError NOT_LEADER, CONFLICT */
+  async giveUpLost(seen?: string): Promise<readonly Damage[]> {
     const { options } = this;
     this.termNow();
     await this.store.checkpoint(); // Of a state that has passed it over: from now on nobody else knows that it was there.
+    checkSeen(this.store.damage.all, seen); // With the step that takes them.
     const given = await this.store.damage.giveUp();
     for (const { first, end, what } of given)
       options.log.warn({ first, end, what }, 'a lost part of the log is given up');

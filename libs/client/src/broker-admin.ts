@@ -17,8 +17,11 @@ export interface BrokerAdmin {
   describe(brokerSet: string): Promise<BrokerState>;
   /** What of this set's log is known to be lost, and not given up. */
   damage(brokerSet: string): Promise<readonly LogDamage[]>;
-  /** Gives all of that up: consumers pass over it. Answers what was given up. */
-  giveUpLost(brokerSet: string): Promise<readonly LogDamage[]>;
+  /**
+   * Gives all of that up: consumers pass over it. Answers what was given up. `seen`: only if it is still what the caller saw
+   * (`seenOf`). @throws MqError CONFLICT where it is not
+   */
+  giveUpLost(brokerSet: string, seen?: string): Promise<readonly LogDamage[]>;
   /** Progress of a group on this set. A group that never consumed there has no queues. */
   describeGroup(brokerSet: string, groupId: GroupId): Promise<GroupState>;
   /** Bounds of a topic's queues on this set. */

@@ -59,8 +59,8 @@ export class GrpcBrokerAdmin implements BrokerAdmin {
     return internal.LogDamageResponse.decode(await this.ask(brokerSet, 'ListDamage', request)).damages;
   }
 
-  async giveUpLost(brokerSet: string): Promise<readonly LogDamage[]> {
-    const request = internal.LogDamageRequest.encode({}).finish();
+  async giveUpLost(brokerSet: string, seen?: string): Promise<readonly LogDamage[]> {
+    const request = internal.GiveUpLostRequest.encode({ seen }).finish();
     return internal.LogDamageResponse.decode(await this.ask(brokerSet, 'GiveUpLost', request)).damages;
   }
 

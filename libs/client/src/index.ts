@@ -2,6 +2,7 @@ export * from './addresses-ahead.js';
 export * from './audit-delivery.js';
 export * from './backup-admin.js';
 export * from './broker-admin.js';
+export * from './seen-damage.js';
 export * from './queue-reset.js';
 export * from './broker-link.js';
 export * from './broker-links.js';

@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { MqError } from '@cometmq/shared';
 
 import { bytesText, type View } from '../printer.js';
 import { examples, type Act } from '../session.js';
@@ -53,9 +52,7 @@ export function brokerCommands(comet: Command, act: Act): void {
     )
     .action(
       act(async (session, set: string) => {
-        const lost = async (): Promise<readonly Damage[]> =>
-          (await session.api().get<Damages>(damagePath(set))).damages;
-        const damages = await lost();
+        const { damages, seen } = await session.api().get<Damages & { readonly seen?: string }>(damagePath(set));
         if (damages.length === 0) {
           session.note(`broker set "${set}": nothing of its log is known to be lost`);
           return;
@@ -64,11 +61,9 @@ export function brokerCommands(comet: Command, act: Act): void {
         await session.confirm(
           `Give up ${bytesText(bytesOf(damages))} of the log of broker set "${set}", with the messages in them?`,
         );
-        // More may have been found while somebody thought about it.
-        if (JSON.stringify(await lost()) !== JSON.stringify(damages)) {
-          throw new MqError('CONFLICT', 'what is lost is not the same any more, and nothing was given up: look again');
-        }
-        const given = await session.api().call<Damages>('DELETE', damagePath(set));
+        // More may have been found while somebody thought about it: the broker compares.
+        const only = seen === undefined ? '' : `?seen=${encodeURIComponent(seen)}`;
+        const given = await session.api().call<Damages>('DELETE', `${damagePath(set)}${only}`);
         session.note(`broker set "${set}": ${bytesText(bytesOf(given.damages))} of its log are given up`);
       }),
     );

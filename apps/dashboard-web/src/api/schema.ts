@@ -1171,6 +1171,8 @@ export type LogDamages = {
     /** What was found, with the path of the file. */
     readonly what: string;
   }[];
+  /** Stands for this list; given up is what was seen (`seen` of giveUpLost). */
+  readonly seen: string;
 };
 
 export type Cluster = {
@@ -1816,7 +1818,10 @@ export interface Operations {
       /** Name of the broker set; "%" is written %25. */
       readonly name: string;
     };
-    readonly query: undefined;
+    readonly query: {
+      /** `seen` of the list that was looked at: where it is another one by now, nothing is given up. */
+      readonly seen?: string;
+    };
     readonly body: undefined;
     readonly answer: LogDamages;
   };

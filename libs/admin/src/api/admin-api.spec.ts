@@ -119,6 +119,13 @@ describe('the cluster', () => {
     expect(await call('GET', path)).toMatchObject({ status: 200, body: { damages: [damage] } });
     expect(await call('DELETE', path)).toMatchObject({ status: 200, body: { damages: [damage] } });
     expect(await call('GET', path)).toMatchObject({ status: 200, body: { damages: [] } });
+    // What was found since somebody looked is not given up with the rest.
+    brokers.damages.push(damage);
+    const { seen } = (await call('GET', path)).body as { seen: string };
+    brokers.damages.push({ ...damage, first: 8192, end: 9000 });
+    await refused(409, 'CONFLICT', 'DELETE', `${path}?seen=${seen}`);
+    const now = (await call('GET', path)).body as { seen: string };
+    expect(await call('DELETE', `${path}?seen=${now.seen}`)).toMatchObject({ status: 200 });
     await refused(404, 'NOT_FOUND', 'GET', '/api/v1/broker-sets/nope/damage');
     await refused(404, 'NOT_FOUND', 'DELETE', '/api/v1/broker-sets/nope/damage');
   });

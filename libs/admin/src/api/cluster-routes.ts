@@ -1,3 +1,4 @@
+import { seenOf } from '@cometmq/client';
 import { MqError } from '@cometmq/shared';
 import type { FastifyInstance } from 'fastify';
 
@@ -8,6 +9,7 @@ import type { AdminContext } from './context.js';
 import { change } from './changes.js';
 import { within } from '../within.js';
 import { answers } from './responses.js';
+import { described, object, text } from './schema-parts.js';
 import { nameParams } from './schemas.js';
 
 /** How long a broker may take before the cluster counts as unhealthy. */
@@ -83,28 +85,41 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
       params: nameParams('broker set'),
       response: answers({ status: 200, schema: 'LogDamages', description: 'What is lost; empty: nothing.' }, 404),
     },
-    handler: async ({ params }) => ({
-      damages: await within(clock, context.requestMsMax, 'the broker', brokers.damage(setNamed(params.name))),
-    }),
+    handler: async ({ params }) => {
+      const damages = await within(clock, context.requestMsMax, 'the broker', brokers.damage(setNamed(params.name)));
+      return { damages, seen: seenOf(damages) };
+    },
   });
 
-  app.delete<{ Params: { readonly name: string } }>('/broker-sets/:name/damage', {
-    schema: {
-      operationId: 'giveUpLost',
-      tags: ['cluster'],
-      summary:
-        'Gives up what is lost of the log of a broker set, so that consumers pass over it. Until then messages that can ' +
-        'not be read are tried again: the files may be brought back from a copy.',
-      params: nameParams('broker set'),
-      response: answers({ status: 200, schema: 'LogDamages', description: 'What was given up.' }, 404),
+  app.delete<{ Params: { readonly name: string }; Querystring: { readonly seen?: string } }>(
+    '/broker-sets/:name/damage',
+    {
+      schema: {
+        operationId: 'giveUpLost',
+        tags: ['cluster'],
+        summary:
+          'Gives up what is lost of the log of a broker set, so that consumers pass over it. Until then messages that can ' +
+          'not be read are tried again: the files may be brought back from a copy.',
+        params: nameParams('broker set'),
+        querystring: object(
+          {
+            seen: described(
+              text,
+              '`seen` of the list that was looked at: where it is another one by now, nothing is given up.',
+            ),
+          },
+          [],
+        ),
+        response: answers({ status: 200, schema: 'LogDamages', description: 'What was given up.' }, 404, 409),
+      },
+      handler: async ({ params, query, ip }) => {
+        const name = setNamed(params.name);
+        const damages = await within(clock, context.requestMsMax, 'the broker', brokers.giveUpLost(name, query.seen));
+        log.warn({ peer: ip, brokerSet: name, damages: damages.length }, 'lost parts of a log were given up');
+        return { damages, seen: seenOf(damages) };
+      },
     },
-    handler: async ({ params, ip }) => {
-      const name = setNamed(params.name);
-      const damages = await within(clock, context.requestMsMax, 'the broker', brokers.giveUpLost(name));
-      log.warn({ peer: ip, brokerSet: name, damages: damages.length }, 'lost parts of a log were given up');
-      return { damages };
-    },
-  });
+  );
 
   app.delete<{ Params: { readonly name: string } }>('/broker-sets/:name/members', {
     schema: {

@@ -623,6 +623,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
           'all',
         ),
       ),
+      seen: described(text, 'Stands for this list; given up is what was seen (`seen` of giveUpLost).'),
     },
     'all',
   ),

@@ -1,17 +1,18 @@
-import type {
-  AppendAuditCall,
-  BrokerAdmin,
-  BrokerState,
-  ClientQuestion,
-  CommandAnswer,
-  GroupState,
-  ListLiteTopicsCall,
-  LiteTopicPage,
-  LiteTopicState,
-  LogDamage,
-  QueueReset,
-  ResetCall,
-  TopicState,
+import {
+  checkSeen,
+  type AppendAuditCall,
+  type BrokerAdmin,
+  type BrokerState,
+  type ClientQuestion,
+  type CommandAnswer,
+  type GroupState,
+  type ListLiteTopicsCall,
+  type LiteTopicPage,
+  type LiteTopicState,
+  type LogDamage,
+  type QueueReset,
+  type ResetCall,
+  type TopicState,
 } from '@cometmq/client';
 import { queueId, queueOffset, type GroupId, type TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
@@ -89,8 +90,9 @@ export class FakeBrokers implements BrokerAdmin {
     return Promise.resolve([...this.damages]);
   }
 
-  giveUpLost(brokerSet: string): Promise<readonly LogDamage[]> {
+  async giveUpLost(brokerSet: string, seen?: string): Promise<readonly LogDamage[]> {
     this.known(brokerSet);
+    checkSeen(this.damages, seen);
     return Promise.resolve(this.damages.splice(0));
   }
 

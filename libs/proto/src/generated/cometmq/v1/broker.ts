@@ -457,6 +457,11 @@ export interface DescribeBrokerResponse {
 export interface LogDamageRequest {
 }
 
+export interface GiveUpLostRequest {
+  /** What the caller has seen of it: anything else is refused. Absent: all there is, whatever it is. */
+  seen?: string | undefined;
+}
+
 export interface LogDamageResponse {
   damages: LogDamage[];
 }
@@ -6069,6 +6074,61 @@ export const LogDamageRequest: MessageFns<LogDamageRequest> = {
   },
 };
 
+function createBaseGiveUpLostRequest(): GiveUpLostRequest {
+  return { seen: undefined };
+}
+
+export const GiveUpLostRequest: MessageFns<GiveUpLostRequest> = {
+  encode(message: GiveUpLostRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.seen !== undefined) {
+      writer.uint32(10).string(message.seen);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GiveUpLostRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGiveUpLostRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.seen = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GiveUpLostRequest>, I>>(base?: I): GiveUpLostRequest {
+    return GiveUpLostRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GiveUpLostRequest>, I>>(object: I): GiveUpLostRequest {
+    const message = createBaseGiveUpLostRequest();
+    message.seen = object.seen ?? undefined;
+    return message;
+  },
+};
+
 function createBaseLogDamageResponse(): LogDamageResponse {
   return { damages: [] };
 }
@@ -10866,7 +10926,7 @@ export const BrokerServiceDefinition = {
     /** All of that is given up: consumers pass over it. Answers what that is. */
     giveUpLost: {
       name: "GiveUpLost",
-      requestType: LogDamageRequest as typeof LogDamageRequest,
+      requestType: GiveUpLostRequest as typeof GiveUpLostRequest,
       requestStream: false,
       responseType: LogDamageResponse as typeof LogDamageResponse,
       responseStream: false,
