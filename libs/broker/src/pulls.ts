@@ -96,7 +96,7 @@ export class Pulls {
     } else {
       this.keep(pull);
       // Made a moment ago: our copy of the metadata is about to learn of it.
-      this.directory.until(known, Math.min(metadataWaitMs, call.waitMs), 'unknown').then(
+      this.directory.until(known, metadataWaitMs, 'unknown').then(
         () => this.begin(pull),
         () => this.finish(pull, this.refusal(call), []),
       );

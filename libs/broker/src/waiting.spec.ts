@@ -93,7 +93,7 @@ describe('a receive that waits', () => {
   });
 
   describe('by offset', () => {
-    async function pull(groupId = world.group.id): Promise<{ readonly answer: Promise<PullResult> }> {
+    async function pull(groupId = world.group.id, waitMs = hour): Promise<{ readonly answer: Promise<PullResult> }> {
       const answer = settle<PullResult>((done) =>
         world.broker.pull(
           {
@@ -105,7 +105,7 @@ describe('a receive that waits', () => {
             messagesMax: 1,
             bytesMax: 1000,
             filter: { type: 'tag', expression: '*' },
-            waitMs: hour,
+            waitMs,
           },
           done,
         ),
@@ -138,14 +138,17 @@ describe('a receive that waits', () => {
       expect((await answer).messages).toHaveLength(1);
     });
 
-    it('waits for a group of which this broker hears a moment later', async () => {
-      await world.send('a');
-      const id = (world.group.id + 2) as GroupId; // Ids are numbers of changes here.
-      const { answer } = await pull(id);
-      await world.nameService.updateTopic('orders', { retentionMs: hour });
-      expect(await world.nameService.createGroup({ name: 'others' })).toMatchObject({ id });
-      expect((await answer).messages).toHaveLength(1);
-    });
+    it.each([hour, 0])(
+      'waits for a group of which this broker hears a moment later, and may itself wait %i ms',
+      async (waitMs) => {
+        await world.send('a');
+        const id = (world.group.id + 2) as GroupId; // Ids are numbers of changes here.
+        const { answer } = await pull(id, waitMs);
+        await world.nameService.updateTopic('orders', { retentionMs: hour });
+        expect(await world.nameService.createGroup({ name: 'others' })).toMatchObject({ id });
+        expect((await answer).messages).toHaveLength(1);
+      },
+    );
 
     it('is told that its group is gone where nobody hears of one', async () => {
       const { answer } = await pull((world.group.id + 1) as GroupId);
