@@ -618,6 +618,7 @@ export type Problem = {
     | 'usersNotKnownYet'
     | 'loggedOutHere'
     | 'logoutsTooMany'
+    | 'logoutTokenUsed'
     | 'noProvider'
     | 'noLoginBegun'
     | 'providerRefused'

@@ -37,6 +37,7 @@ export const zhSentences: Readonly<Record<Sentence, string>> = {
   usersNotKnownYet: '尚未从名字服务得到用户信息，请稍后重试',
   loggedOutHere: '已在此处退出登录；尚未能通知其他进程：{why}',
   logoutsTooMany: '近期退出登录的次数过多；该令牌将到期自行失效',
+  logoutTokenUsed: '这个登出令牌已经用过',
   noProvider: '这里没有配置身份提供方；由 oidcIssuer 设置',
   noLoginBegun: '此浏览器在最近十分钟内没有开始登录，请重新开始',
   providerRefused: '身份提供方 {issuer} 拒绝了登录：{why}',

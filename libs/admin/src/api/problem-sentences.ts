@@ -38,6 +38,7 @@ export const sentences = {
   usersNotKnownYet: ['users are not known yet: the name service has not told of them; try again'],
   loggedOutHere: ['logged out here; other processes could not be told yet: {why}'],
   logoutsTooMany: ['too many have logged out lately; the token ends with its time'],
+  logoutTokenUsed: ['the logout token was used before'],
   noProvider: ['there is no identity provider here; oidcIssuer names one'],
   noLoginBegun: ['no login was begun by this browser in the last ten minutes; begin again'],
   providerRefused: ['the identity provider {issuer} refused the login: {why}'],

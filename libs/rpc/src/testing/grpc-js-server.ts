@@ -294,8 +294,8 @@ class JsStreamCall extends JsCall implements MessageSink {
 
   write(message: MessageBytes, borrowed = false): boolean {
     if (this.done) return false;
-    const whole = wholeMessage(message);
-    return this.stream.write(borrowed ? Buffer.from(whole) : whole);
+    if (!borrowed) return this.stream.write(wholeMessage(message));
+    return this.stream.write(Buffer.concat(message instanceof Uint8Array ? [message] : message));
   }
 
   onDrain(act: () => void): void {
