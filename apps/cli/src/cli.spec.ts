@@ -294,7 +294,7 @@ describe('consumer groups', () => {
     const { out } = await comet('group', 'describe', 'billing');
     expect(out).toMatch(/\nLAG +2\nIN FLIGHT +2\n/);
     expect(out).toMatch(/\norders +broker-0 +0 +3 +9 +2 +2 +0\n/);
-    expect(out).toContain('MEMBERS\nCLIENT  SUBSCRIPTIONS\nc1      -\n');
+    expect(out).toContain('MEMBERS\nCLIENT  SDK         SUBSCRIPTIONS\nc1      JAVA 5.0.8  -\n');
     expect((await comet('group', 'rm', 'billing', '-y')).code).toBe(0);
     expect(fixture.nameService.groups.size).toBe(0);
   });

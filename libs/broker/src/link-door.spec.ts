@@ -12,6 +12,7 @@ import {
   type SessionReport,
 } from '@cometmq/client';
 import { someTraits } from '@cometmq/client/testing';
+import { until } from '@cometmq/metadata/testing';
 import { epoch, everything, groupId, logPosition, queueId, queueOffset, topicId, type Receipt } from '@cometmq/model';
 import type { CallContext, MessageSink, MessageSource } from '@cometmq/rpc';
 import { MqError } from '@cometmq/shared';
@@ -235,7 +236,6 @@ describe('a link between a proxy and a broker', () => {
         return reading.promise;
       }));
     });
-    const turns = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
 
     it('for a receive, in its order, without what nobody can read', async () => {
       const answer = ask(link, 'receive', receive);
@@ -256,17 +256,17 @@ describe('a link between a proxy and a broker', () => {
       const answer = ask(link, 'receive', receive);
       reading.reject(new MqError('TIMEOUT', 'nobody answers'));
       await expect(answer).rejects.toMatchObject({ code: 'TIMEOUT' });
-      await turns();
+      await until('they are given back', () => listener.asked.length > 1);
       expect(listener.asked.slice(1)).toEqual([handedBack]);
 
       reading = Promise.withResolvers();
       listener.asked.length = 0;
       let answers = 0;
       const takeBack = link.receive(receive, () => (answers += 1));
-      await turns();
+      await until('they are asked for', () => listener.asked.length > 0);
       takeBack();
       reading.resolve([body, body]);
-      await turns();
+      await until('they are given back', () => listener.asked.some(([kind]) => kind === 'handBack'));
       expect(listener.asked.filter(([kind]) => kind === 'handBack')).toEqual([handedBack]);
       expect(answers).toBe(0);
     });
