@@ -80,11 +80,11 @@ it('asks who is there, takes the right secret only, and changes what is asked fo
   await page.getByRole('status').getByText('no: the user is disabled').waitFor();
   await shop.getByRole('button', { name: 'Let in' }).click();
   await shop.getByText('locked out').waitFor({ state: 'detached' });
-  await page.getByLabel('Your secret now').fill('not it');
-  const own = page.locator('form').filter({ has: page.getByLabel('Your secret now') });
+  const own = page.locator('form').filter({ has: page.getByRole('button', { name: 'New secret' }) });
+  await own.getByLabel('Your secret now').fill('not it');
   await own.getByRole('button', { name: 'New secret' }).click();
   await page.getByRole('alert').waitFor();
-  await page.getByLabel('Your secret now').fill(secret);
+  await own.getByLabel('Your secret now').fill(secret);
   await own.getByRole('button', { name: 'New secret' }).click();
   await page.getByRole('status').getByText(`The secret of ${user}`).waitFor();
   const next = (await page.getByRole('status').locator('code, pre').last().innerText()).trim();
