@@ -1,5 +1,6 @@
 // Goal: where there are users, the console lets nobody see anything before they sign in, and may change things afterwards.
 // Method: the real program with users, its first admin's secret from its data folder, Debian's Chromium.
+import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -18,7 +19,20 @@ afterAll(async () => {
   await broker.stop();
 });
 
-it('asks who is there, takes the right secret only, and changes what is asked for', async () => {
+/** As an authenticator app reckons it (RFC 6238): six digits, of half a minute. */
+function codeOf(key: string, nowMs: number): string {
+  const bits = [...key].map((letter) =>
+    'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0'),
+  );
+  const bytes = (bits.join('').match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(nowMs / 30_000)));
+  const digest = createHmac('sha1', Buffer.from(bytes)).update(step).digest();
+  const number = digest.readUInt32BE((digest.at(-1) ?? 0) & 0xf) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, '0');
+}
+
+it('asks who is there, takes the right secret only, changes what is asked for, and wants a code where there is a second factor', async () => {
   const { page } = browser;
   const [user = '', secret = ''] = readFileSync(join(broker.dataDir, 'identity/admin'), 'utf8').trim().split(' ');
   await page.goto('/topics');
@@ -95,11 +109,30 @@ it('asks who is there, takes the right secret only, and changes what is asked fo
       body: JSON.stringify({ user, secret: said }),
     });
   expect([(await login(secret)).status, (await login(next)).status]).toEqual([401, 200]);
+  const factor = page.locator('form').filter({ has: page.getByRole('button', { name: 'Set up' }) });
+  await factor.getByLabel('Your secret now').fill(next);
+  await factor.getByRole('button', { name: 'Set up' }).click();
+  await page.getByRole('button', { name: 'Set up' }).click();
+  const key = (await page.locator('form').filter({ hasText: 'Confirm the code' }).locator('pre').innerText()).trim();
+  await page.getByLabel('Code of the app').fill(codeOf(key, Date.now()));
+  await page.getByRole('button', { name: 'Confirm the code' }).click();
+  const shown = page.getByRole('status').locator('pre');
+  const recovery = (await shown.filter({ hasText: /\n/ }).innerText()).trim().split('\n');
+  expect(recovery).toHaveLength(10);
+  await page.getByRole('button', { name: 'Close' }).click();
+  await page.getByText('Signing in needs a code of your app.').waitFor();
+  expect((await login(next)).status).toBe(401);
   await page.getByRole('table', { name: 'Audit' }).getByText('changeOwnSecret').first().waitFor();
   await page.getByRole('table', { name: 'Audit' }).getByText('createUser').first().waitFor();
   expect(await browser.accessibility()).toEqual([]);
   await browser.picture('access');
   await page.context().clearCookies(); // The session ends.
   await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
+  await page.getByLabel('User').fill(user);
+  await page.getByLabel('Secret').fill(next);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByLabel('Code of the app').fill(recovery[0] ?? '');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Access' }).waitFor();
   expect(browser.faults).toEqual([]);
 }, 120_000);
