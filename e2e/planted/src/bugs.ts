@@ -57,8 +57,8 @@ export const bugs: readonly Bug[] = [
     plants: [
       {
         file: writer,
-        from: '      this.fail(caught);\n      return false;\n    }\n  }\n\n  private becomeDurable',
-        to: '      return true;\n    }\n  }\n\n  private becomeDurable',
+        from: '      else this.fail(caught);\n      return false;\n    }\n  }\n\n  private becomeDurable',
+        to: '      return !(caught instanceof GaveWay);\n    }\n  }\n\n  private becomeDurable',
       },
     ],
     watch: { specs: [storeLog('commit-log'), storeLog('recovery'), 'libs/store/src/message-store.spec.ts'] },
