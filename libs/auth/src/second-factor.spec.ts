@@ -7,6 +7,7 @@ import { IdentityBook } from './identity-book.js';
 import { SecondFactor, type Enrolment } from './second-factor.js';
 import { SecretBox } from './secrets.js';
 import { codeOf, FakeIdentities } from './testing.js';
+import { changedUser } from './users.js';
 
 const period = 30_000;
 let clock: ManualClock;
@@ -71,6 +72,22 @@ it('takes each code once, in all processes together', async () => {
   expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   // One for a step before a taken one is not taken either.
   await expect(one.login({ ...ada, code: codeNow(begun, -1) }, 'e:1')).rejects.toEqual(refused('used before'));
+});
+
+it('takes no code twice where a process does not know yet that another one took it', async () => {
+  const { codes } = await enrolled();
+  const user = identities.users.get('ada');
+  const { lastStep = 0, recovery = [] } = user?.totp ?? {};
+  if (!user) throw new Error('ada is there');
+  const take = (step: number) => changedUser(user, { secondFactor: { kind: 'taken', step } });
+  const used = expect.objectContaining({ code: 'CONFLICT' }) as Error;
+  for (const step of [lastStep - 1, lastStep]) expect(() => take(step)).toThrow(used);
+  expect(take(lastStep + 1).totp?.lastStep).toBe(lastStep + 1);
+  const recover = { secondFactor: { kind: 'recovered', digest: recovery[0] ?? '' } } as const;
+  const after = changedUser(user, recover);
+  expect(after.totp?.recovery).toEqual(recovery.slice(1));
+  expect(codes).toHaveLength(recovery.length);
+  expect(() => changedUser(after, recover)).toThrow(used);
 });
 
 it('takes codes of a clock that is a step off, and of none that is further off', async () => {
