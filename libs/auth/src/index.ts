@@ -8,6 +8,7 @@ export * from './policies.js';
 export * from './quotas.js';
 export * from './principal.js';
 export * from './recent-keys.js';
+export * from './resealing.js';
 export * from './roles.js';
 export * from './second-factor.js';
 export * from './secrets.js';

@@ -100,7 +100,7 @@ export class SecondFactor {
    */
   async finish({ user, secret, code = '' }: LoginGiven, pending: string, peer: string): Promise<readonly string[]> {
     const { authenticator, box, clock } = this.options;
-    authenticator.login(user, secret, peer);
+    const { user: known } = authenticator.login(user, secret, peer);
     const { key, replaces } = this.pendingIn(pending, user);
     this.admit(user);
     const step = stepOf(key, code, clock.wallMs());
@@ -113,7 +113,8 @@ export class SecondFactor {
       lastStep: step,
       enrolledMs,
     };
-    const changed = await this.options.update(user, { secondFactor: { kind: 'set', totp, replaces } });
+    const set = { kind: 'set', totp, replaces } as const;
+    const changed = await this.options.update(user, { secondFactor: set, secretWas: known?.secret.box });
     if (changed.totp?.enrolledMs !== enrolledMs) throw tooOld();
     return codes;
   }
@@ -131,7 +132,8 @@ export class SecondFactor {
   resealed({ name, totp }: User): SecondFactorChange | undefined {
     const { box } = this.options;
     if (!totp) return undefined;
-    return { kind: 'resealed', secret: box.seal(box.open(totp.secret, keyOwner(name)), keyOwner(name)) };
+    const secret = box.seal(box.open(totp.secret, keyOwner(name)), keyOwner(name));
+    return { kind: 'resealed', secret, replaces: totp.secret.box };
   }
 
   /** By secret, and by code where the user has a second factor. */

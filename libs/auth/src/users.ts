@@ -1,5 +1,6 @@
 import type {
   RevokedToken,
+  SealedSecret,
   SecondFactorChange,
   User,
   UserChange,
@@ -51,11 +52,12 @@ export function newUser(draft: UserDraft, createdMs: number): User {
   return { name: userName(draft.name), kind, enabled, secret, secretVersion: 1, ...quotaOf(draft.quota), createdMs };
 }
 
-/** @throws MqError BAD_REQUEST */
+/** @throws MqError BAD_REQUEST; CONFLICT, where what the change was made from is not there any more */
 export function changedUser(user: User, change: UserChange): User {
   const { quota, totp, ...rest } = user;
   if (change.kind !== undefined) checkKind(change.kind);
   const isNewSecret = change.secret !== undefined && change.resealed !== true;
+  if (change.secretWas !== undefined || change.resealed === true) checkWas(user.secret, change.secretWas);
   return {
     ...rest,
     kind: change.kind ?? user.kind,
@@ -89,10 +91,21 @@ function totpOf(
       }
       throw new MqError('CONFLICT', 'the recovery code was used before');
     case 'resealed':
+      checkWas(totp.secret, change.replaces);
       return { totp: { ...totp, secret: change.secret } };
     default:
       return unreachable(change);
   }
+}
+
+/**
+ * Else a secret that was opened before it was changed would come back under the new key; and who knows only the one before could
+ * still change what is the user's, by a process that has not heard yet.
+ *
+ * @throws MqError CONFLICT
+ */
+function checkWas({ box }: SealedSecret, was: string | undefined): void {
+  if (box !== was) throw new MqError('CONFLICT', 'the secret was changed or sealed again meanwhile; try again');
 }
 
 function checkKind(kind: UserKind): void {

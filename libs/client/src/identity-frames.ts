@@ -45,17 +45,19 @@ export function userDraftFromWire({ kind, secret, quota, ...rest }: internal.Use
 }
 
 export function userChangeToWire(name: string, change: UserChange): internal.UserChange {
-  const { kind, enabled, secret, resealed, quota, secondFactor } = change;
+  const { kind, enabled, secret, resealed, secretWas, quota, secondFactor } = change;
   return {
-    ...{ name, kind, enabled, secret, resealed: resealed ?? false, quota: quota && quotaToWire(quota) },
+    ...{ name, kind, enabled, secret, quota: quota && quotaToWire(quota) },
+    ...{ resealed: resealed ?? false, secretWas: secretWas ?? '' },
     secondFactor: secondFactor && { change: secondFactorToWire(secondFactor) },
   };
 }
 
 export function userChangeFromWire(wire: internal.UserChange): UserChange {
-  const { kind, enabled, secret, resealed, quota, secondFactor } = wire;
+  const { kind, enabled, secret, resealed, secretWas, quota, secondFactor } = wire;
   return {
     ...{ kind: kind as UserKind | undefined, enabled, secret, resealed, quota: quota && quotaFromWire(quota) },
+    ...(secretWas !== '' && { secretWas }),
     ...(secondFactor?.change && { secondFactor: secondFactorFromWire(secondFactor.change) }),
   };
 }
@@ -79,7 +81,7 @@ function secondFactorToWire(change: SecondFactorChange): SecondFactorOnWire {
     case 'recovered':
       return { $case: 'recovered', value: change.digest };
     case 'resealed':
-      return { $case: 'resealed', value: change.secret };
+      return { $case: 'resealed', value: { secret: change.secret, replaces: change.replaces } };
     case 'none':
       return { $case: 'none', value: true };
     default:
@@ -96,7 +98,7 @@ function secondFactorFromWire(wire: SecondFactorOnWire): SecondFactorChange {
     case 'recovered':
       return { kind: 'recovered', digest: wire.value };
     case 'resealed':
-      return { kind: 'resealed', secret: wire.value };
+      return { kind: 'resealed', secret: whole(wire.value.secret), replaces: wire.value.replaces };
     case 'none':
       return { kind: 'none' };
     default:

@@ -34,8 +34,8 @@ export type SecondFactorChange =
   | { readonly kind: 'set'; readonly totp: UserTotp; readonly replaces: number }
   | { readonly kind: 'taken'; readonly step: number }
   | { readonly kind: 'recovered'; readonly digest: string }
-  /** The same key under another key of the key file. */
-  | { readonly kind: 'resealed'; readonly secret: SealedSecret }
+  /** The same key under another key of the key file. @param replaces the box that it was opened from */
+  | { readonly kind: 'resealed'; readonly secret: SealedSecret; readonly replaces: string }
   | { readonly kind: 'none' };
 
 export interface User {
@@ -65,8 +65,10 @@ export interface UserChange {
   readonly kind?: UserKind | undefined;
   readonly enabled?: boolean | undefined;
   readonly secret?: SealedSecret | undefined;
-  /** The same secret under another key: what was issued under it goes on. */
+  /** The same secret under another key: what was issued under it goes on. Needs `secretWas`. */
   readonly resealed?: boolean | undefined;
+  /** The box of the secret that the change was made from, or by who knew it: where another one is stored nothing is changed. */
+  readonly secretWas?: string | undefined;
   /** Replaced as a whole; an empty one lifts all limits. */
   readonly quota?: UserQuota | undefined;
   readonly secondFactor?: SecondFactorChange | undefined;

@@ -199,7 +199,12 @@ it('lets no change of two at once be lost', async () => {
   ]);
   const changed = await second.registry.updateUser('ann', {});
   expect(changed).toMatchObject({ secretVersion: 3, enabled: false });
-  expect(await first.registry.updateUser('ann', { secret, resealed: true })).toMatchObject({ secretVersion: 3 });
+  const reseal = { secret, resealed: true, secretWas: changed.secret.box };
+  expect(await first.registry.updateUser('ann', reseal)).toMatchObject({ secretVersion: 3 });
+  const older = { ...reseal, secretWas: box.seal(new Secret('another'), 'ann').box };
+  expect(await codeOf(first.registry.updateUser('ann', older))).toBe('CONFLICT');
+  // A process of an older release does not say what it opened.
+  expect(await codeOf(first.registry.updateUser('ann', { secret, resealed: true }))).toBe('CONFLICT');
 });
 
 it.each(['no record', '{}', '{"name":"ann"}', '[]'])(

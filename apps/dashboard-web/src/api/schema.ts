@@ -717,6 +717,7 @@ export type Problem = {
     | 'policiesTooMany'
     | 'questionResource'
     | 'quotaForm'
+    | 'secretChanged'
     | 'secretNotOpened'
     | 'noSet'
     | 'noSets'

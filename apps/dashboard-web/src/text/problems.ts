@@ -143,6 +143,7 @@ export const zhSentences: Readonly<Record<Sentence, string>> = {
   policiesTooMany: '有 {count} 条策略；最多允许 {most} 条',
   questionResource: '所问的资源必须是一个确定的名称，不能含 “*”',
   quotaForm: '配额须为大于 0 的整数；不填表示不限',
+  secretChanged: '密钥其间已被更改或重新加密，请重试',
   secretNotOpened: '本进程的密钥文件打不开该用户的密钥；请给该用户一个新密钥',
 
   noSet: 'Broker 集 “{name}” 不存在',

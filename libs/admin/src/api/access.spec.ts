@@ -299,6 +299,27 @@ describe('users', () => {
     expect(await ask('POST', '/login', {}, { user: 'ann', secret: body['secret'] })).toMatchObject({ status: 200 });
   });
 
+  it('change their own secret by the one they have, and not by one that was changed where this process has not heard of it', async () => {
+    const headers = await bearer('ann');
+    const { updateUser } = identities;
+    identities.updateUser = (name, change) => {
+      identities.user('ann', 'by-an-admin', { secretVersion: 2 });
+      return updateUser.call(identities, name, change);
+    };
+    expect(await ask('POST', '/session/secret', headers, { secret: 'ann-secret' })).toMatchObject({ status: 409 });
+    identities.updateUser = updateUser;
+    const login = { user: 'ann', secret: 'by-an-admin' };
+    const { body } = await ask('POST', '/login', {}, login);
+    const again = { authorization: `Bearer ${String(body['token'])}` };
+    expect(await ask('POST', '/session/secret', again, { secret: 'wrong' })).toMatchObject({ status: 401 });
+    const changed = await ask('POST', '/session/secret', again, { secret: 'by-an-admin' });
+    expect(changed).toMatchObject({ status: 200 });
+    expect(await ask('POST', '/login', {}, login)).toMatchObject({ status: 401 });
+    expect(await ask('POST', '/login', {}, { user: 'ann', secret: changed.body['secret'] })).toMatchObject({
+      status: 200,
+    });
+  });
+
   it('are made with their policies, or not at all', async () => {
     const root = await bearer('root');
     const draft = { name: 'shop', produce: ['orders'] };

@@ -184,6 +184,7 @@ export const sentences = {
   policiesTooMany: ['{count} policy entries; at most {most} are allowed'],
   questionResource: ['the resource of a question is one: no "*" in it'],
   quotaForm: ['a quota is a whole number above 0; leave it out for none'],
+  secretChanged: ['the secret was changed or sealed again meanwhile; try again'],
   secretNotOpened: ['the secret can not be opened with the keys of this process; give the user a new one'],
   // Broker sets.
   noSet: ['there is no broker set "{name}"', 'there is no broker set {name}'],

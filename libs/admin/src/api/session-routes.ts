@@ -81,16 +81,17 @@ export function sessionRoutes(app: FastifyInstance, context: AdminContext): void
         { status: 200, schema: 'OwnSecretChanged', description: 'The secret that was made.' },
         400,
         401,
+        409,
         429,
       ),
     },
     handler: async (request, reply) => {
       const { authenticator, tokens, service, book, box } = identityOf(context);
       const { name } = request.principal;
-      authenticator.login(name, request.body.secret, request.ip); // A session left open is not enough.
+      const { user } = authenticator.login(name, request.body.secret, request.ip); // A session left open is not enough.
       const secret = newSecret();
-      const sealed = { secret: box.seal(secret, name), resealed: undefined };
-      const changed = await within(clock, requestMsMax, 'the name service', service.updateUser(name, sealed));
+      const sealed = service.updateUser(name, { secret: box.seal(secret, name), secretWas: user?.secret.box });
+      const changed = await within(clock, requestMsMax, 'the name service', sealed);
       await book.until(() => book.user(name)?.secret.box === changed.secret.box, shownMsMax).catch(() => undefined);
       log.info({ peer: request.ip, user: name }, 'a user gave itself a new secret');
       const principal = authenticator.login(name, secret.reveal(), request.ip);

@@ -59,11 +59,20 @@ export interface SecondFactorChange {
     | //
     /** The digest of a recovery code that was used. Fails with CONFLICT where there is none such. */
     { $case: "recovered"; value: string }
-    | { $case: "resealed"; value: SealedSecret }
+    | { $case: "resealed"; value: ResealedSecret }
     | //
     /** There is none any more. */
     { $case: "none"; value: boolean }
     | undefined;
+}
+
+/** The same secret under another key. Fails with CONFLICT where what is stored is not what it was opened from any more. */
+export interface ResealedSecret {
+  secret:
+    | SealedSecret
+    | undefined;
+  /** The box that it was opened from. */
+  replaces: string;
 }
 
 export interface UserDraft {
@@ -84,7 +93,14 @@ export interface UserChange {
   /** The secret is the same under another key. */
   resealed: boolean;
   quota: UserQuota | undefined;
-  secondFactor: SecondFactorChange | undefined;
+  secondFactor:
+    | SecondFactorChange
+    | undefined;
+  /**
+   * The box of the secret that the change was made from, or by who knew it. Fails with CONFLICT where another one is stored.
+   * Empty: not compared, and nothing is resealed.
+   */
+  secretWas: string;
 }
 
 export interface UserRequest {
@@ -657,7 +673,7 @@ export const SecondFactorChange: MessageFns<SecondFactorChange> = {
         writer.uint32(26).string(message.change.value);
         break;
       case "resealed":
-        SealedSecret.encode(message.change.value, writer.uint32(34).fork()).join();
+        ResealedSecret.encode(message.change.value, writer.uint32(50).fork()).join();
         break;
       case "none":
         writer.uint32(40).bool(message.change.value);
@@ -703,12 +719,12 @@ export const SecondFactorChange: MessageFns<SecondFactorChange> = {
             message.change = { $case: "recovered", value: reader.string() };
             continue;
           }
-          case 4: {
-            if (tag !== 34) {
+          case 6: {
+            if (tag !== 50) {
               break;
             }
 
-            message.change = { $case: "resealed", value: SealedSecret.decode(reader, reader.uint32()) };
+            message.change = { $case: "resealed", value: ResealedSecret.decode(reader, reader.uint32()) };
             continue;
           }
           case 5: {
@@ -757,7 +773,7 @@ export const SecondFactorChange: MessageFns<SecondFactorChange> = {
       }
       case "resealed": {
         if (object.change?.value !== undefined && object.change?.value !== null) {
-          message.change = { $case: "resealed", value: SealedSecret.fromPartial(object.change.value) };
+          message.change = { $case: "resealed", value: ResealedSecret.fromPartial(object.change.value) };
         }
         break;
       }
@@ -768,6 +784,75 @@ export const SecondFactorChange: MessageFns<SecondFactorChange> = {
         break;
       }
     }
+    return message;
+  },
+};
+
+function createBaseResealedSecret(): ResealedSecret {
+  return { secret: undefined, replaces: "" };
+}
+
+export const ResealedSecret: MessageFns<ResealedSecret> = {
+  encode(message: ResealedSecret, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.secret !== undefined) {
+      SealedSecret.encode(message.secret, writer.uint32(10).fork()).join();
+    }
+    if (message.replaces !== "") {
+      writer.uint32(18).string(message.replaces);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResealedSecret {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResealedSecret();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.secret = SealedSecret.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.replaces = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResealedSecret>, I>>(base?: I): ResealedSecret {
+    return ResealedSecret.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResealedSecret>, I>>(object: I): ResealedSecret {
+    const message = createBaseResealedSecret();
+    message.secret = (object.secret !== undefined && object.secret !== null)
+      ? SealedSecret.fromPartial(object.secret)
+      : undefined;
+    message.replaces = object.replaces ?? "";
     return message;
   },
 };
@@ -888,6 +973,7 @@ function createBaseUserChange(): UserChange {
     resealed: false,
     quota: undefined,
     secondFactor: undefined,
+    secretWas: "",
   };
 }
 
@@ -913,6 +999,9 @@ export const UserChange: MessageFns<UserChange> = {
     }
     if (message.secondFactor !== undefined) {
       SecondFactorChange.encode(message.secondFactor, writer.uint32(58).fork()).join();
+    }
+    if (message.secretWas !== "") {
+      writer.uint32(66).string(message.secretWas);
     }
     return writer;
   },
@@ -986,6 +1075,14 @@ export const UserChange: MessageFns<UserChange> = {
             message.secondFactor = SecondFactorChange.decode(reader, reader.uint32());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.secretWas = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1016,6 +1113,7 @@ export const UserChange: MessageFns<UserChange> = {
     message.secondFactor = (object.secondFactor !== undefined && object.secondFactor !== null)
       ? SecondFactorChange.fromPartial(object.secondFactor)
       : undefined;
+    message.secretWas = object.secretWas ?? "";
     return message;
   },
 };
