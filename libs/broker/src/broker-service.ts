@@ -46,6 +46,7 @@ import type { ClientCommands } from './client-commands.js';
 import { ClientQuestions } from './client-questions.js';
 import { Clients } from './clients.js';
 import type { Delays } from './delays.js';
+import { FollowedTimers } from './followed-timers.js';
 import { GroupFilters } from './group-filters.js';
 import { CallsHeldByLeader, CallsHeldForATime, type HeldCalls } from './held-calls.js';
 import type { LiteBroker } from './lite/lite-broker.js';
@@ -74,6 +75,9 @@ const beginMsMax = 500;
 const roomMsMax = 1_000;
 /** How often it is looked how much space is left. */
 const spaceLookMs = 5_000;
+/** How often a member that does not lead looks which delayed messages are due soon. */
+const timersLookMs = 5_000;
+
 /**
  * The broker's role: a member of one broker set. While it leads it takes calls as `BrokerLink` and lets its term decide,
  * which writes what was decided to the log, and answers once that is safe; else it says who leads. One event loop, so
@@ -93,9 +97,11 @@ export class BrokerService implements LinkedBroker, Component {
   readonly member: Member;
   private readonly adoption: Adoption;
   private readonly periodic: Periodic;
+  private readonly followedTimers: FollowedTimers;
   private term: Term | undefined;
   private failed: MqError | undefined;
   private opened = false;
+  private stopped = false;
   private readonly standing: SetStanding;
   /** Calls that wait while the lead is being taken up, or handed over. */
   private readonly held: CallsHeldByLeader;
@@ -121,6 +127,10 @@ export class BrokerService implements LinkedBroker, Component {
       onFull: () => this.becameFull(),
     });
     const { store, groups, sessions } = this;
+    this.followedTimers = new FollowedTimers({
+      ...{ store, timers: this.delayed, clock, log },
+      follows: () => !this.term && !this.failed && !this.stopped && store.replication.isSettled,
+    });
     this.known = new KnownMetadata(store, groups, this.metadata, directory);
     const filters = new GroupFilters(sessions);
     this.backlogs = new Backlogs({
@@ -188,11 +198,13 @@ export class BrokerService implements LinkedBroker, Component {
     await this.member.start();
     this.lookAtDisk();
     this.periodic.every(spaceLookMs, () => this.lookAtDisk());
+    this.periodic.every(timersLookMs, () => this.followedTimers.look());
   }
 
   async stop(): Promise<void> {
     // It may take long, and all goes on meanwhile.
     if (!this.failed) await this.member.prepareToLeave();
+    this.stopped = true;
     this.periodic.stop();
     this.forgetUpdates?.();
     this.term?.quiet();

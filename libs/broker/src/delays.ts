@@ -16,6 +16,7 @@ import type { Timer, TimersView } from '@cometmq/timers';
 import { FarTimers } from './far-timers.js';
 import { keepOnly, type Forgetful, type Living } from './forgetful.js';
 import type { LogClock } from './log-clock.js';
+import { aheadMs, nearMax, TimersBorder } from './timers-border.js';
 import type { EarlierPlaces } from './transfers/earlier-places.js';
 
 /** What is used of the store. */
@@ -24,18 +25,12 @@ type Store = Pick<
   'append' | 'appendDropped' | 'appendEnd' | 'appendReference' | 'coldPiece' | 'read' | 'whenCommitted'
 >;
 
-/** Timers that come near in one step, about; and how far ahead of their time. */
-const stepMax = 50_000;
-const aheadMs = 60_000;
-/** With so many near ones, no more come near before their time. */
-const nearMax = 200_000;
 /**
- * So long are timers fired, and so many pieces read, before the event loop has its turn. Consumers that wait take their
+ * So long are timers fired before the event loop has its turn. Consumers that wait take their
  * own time between two turns: a turn must be long enough for a rush to get out beside them, and short enough for sends.
  */
 const turnMs = 10;
 const firedPerLook = 64;
-const piecesPerTurn = 16;
 /** The wall clock may be set: what waits is looked at as often as this at the least. */
 const lookMsMax = 1_000;
 const tryAgainMs = 50;
@@ -70,11 +65,11 @@ export class Delays implements Forgetful {
   private turning = false;
   private stopped = false;
   private readonly failures: ToldOnce;
-  /** How far the border is on its way to. */
-  private target: number | undefined;
+  private readonly border: TimersBorder;
 
   constructor(private readonly parts: DelayParts) {
     this.far = new FarTimers(parts.store, parts.timers, parts.clock);
+    this.border = new TimersBorder(parts, true);
     const said = 'delayed messages can not be delivered; trying again later';
     this.failures = new ToldOnce((caught) => parts.log.error(failureFacts(caught), said));
   }
@@ -199,7 +194,7 @@ export class Delays implements Forgetful {
     let waitMs = 0;
     let more = false;
     try {
-      more = this.approach();
+      more = this.border.approach();
       more = this.fireDue() || more;
       this.failures.over();
     } catch (caught) {
@@ -223,25 +218,6 @@ export class Delays implements Forgetful {
     const { timers } = this.parts;
     if (timers.size === 0 && timers.nearSize === 0) return Infinity;
     return Math.min(timers.firstDueMs, timers.nearEndMs - (timers.nearSize < nearMax ? aheadMs / 2 : 0));
-  }
-
-  /** Moves the border towards where it should be, a few pieces at a time. True: it is not there yet. */
-  private approach(): boolean {
-    const { store, timers, clock } = this.parts;
-    const nowMs = clock.wallMs();
-    if (this.target === undefined) {
-      const isNeeded = timers.nearEndMs <= nowMs;
-      const isWanted = timers.nearEndMs < nowMs + aheadMs / 2 && timers.nearSize < nearMax;
-      if (!isNeeded && !isWanted) return false;
-      this.target = timers.reach(Math.max(timers.nearEndMs + 1, nowMs + aheadMs), stepMax);
-    }
-    const keys = timers.wanted(this.target);
-    for (const key of keys.slice(0, piecesPerTurn)) timers.stage(key, store.coldPiece(timers, key));
-    if (keys.length <= piecesPerTurn) {
-      timers.advance(this.target);
-      this.target = undefined;
-    }
-    return true;
   }
 
   /** True: there are more. */

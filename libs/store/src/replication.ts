@@ -159,6 +159,10 @@ export class Replication {
     });
   }
 
+  /** What the views say, and the pieces that they have put on disk, is a state of this log. */
+  get isSettled(): boolean {
+    return this.folds;
+  }
   /** Resolves when nothing that was folded is being thrown away: until then the views have less than the fold says. */
   get changed(): Promise<unknown> {
     return this.changes.done;
