@@ -289,6 +289,25 @@ describe('what a log knows', () => {
     await keep(nameService, log, 3);
   });
 
+  it('takes no id that another instance has given meanwhile, of which this one has not heard yet', async () => {
+    const { log, topics, groups } = await known();
+    const store = await storeOf();
+    const faulty = new FaultyStore(store);
+    const nameService = await serviceOf(faulty);
+    const other = await serviceOf(store);
+    await other.allowAdoption();
+    faulty.stopHearing();
+    expect((await other.ensureTopic('meanwhile')).id).toBe(topics[0]?.id);
+    expect((await other.ensureGroup('meanwhile')).id).toBe(groups[0]?.id);
+    const adopted = nameService.adoptMetadata(knowledge(log, topics, groups));
+    for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+    faulty.comeBack();
+    await adopted;
+    const told = await toldBy(other);
+    for (const all of [told.topics, told.groups]) expect(new Set(all.map(({ id }) => id)).size).toBe(all.length);
+    expect(told.topics).toEqual(expect.arrayContaining(topics));
+  });
+
   it('may come for an hour after an operator has allowed it, whatever a clock says', async () => {
     const { log, topics } = await known();
     const nameService = await serviceOf(await storeOf());

@@ -28,6 +28,8 @@ const idsGap = 1_000;
 /** Keys in one transaction; etcd takes 128. */
 const writesMax = 50;
 const conflictsMax = 50;
+/** How long it is waited for what others have made before. */
+const settleMsMax = 10_000;
 
 /**
  * Metadata that was lost, wholly or since a backup, comes back from brokers' logs. The first broker's word counts for
@@ -75,7 +77,8 @@ export class Adoption {
     checkMemberClaim(part.claim);
     await this.doubt(part);
     const first = await this.isFirst(part);
-    await this.raiseIds(part, first ? idsGap : 0);
+    // Whatever has an id that this log knows as another's was made before, maybe by another instance, and must be known here.
+    await this.copy.reached(await this.raiseIds(part, first ? idsGap : 0), settleMsMax);
     for (const topics of slices(part.topics)) await this.bring('topics', topics, first);
     for (const groups of slices(part.groups)) await this.bring('groups', groups, first);
     for (const id of part.deletedTopics) await this.delete('topics', id);
@@ -135,9 +138,12 @@ export class Adoption {
     });
   }
 
-  private async raiseIds({ topicIdMax, groupIdMax }: MetadataKnowledge, gap: number): Promise<void> {
-    await this.commit(async () => {
+  /** @returns the revision at which ids were last given */
+  private async raiseIds({ topicIdMax, groupIdMax }: MetadataKnowledge, gap: number): Promise<number> {
+    let before = 0;
+    const raisedAt = await this.commit(async () => {
       const counter = await this.store.get(keys.ids);
+      before = counter?.modRevision ?? 0;
       const { topics, groups } = recordOf<IdsRecord>(counter) ?? { topics: 0, groups: 0 };
       const raised: IdsRecord = {
         topics: Math.max(topics, topicIdMax + gap),
@@ -149,6 +155,7 @@ export class Adoption {
         puts: [{ key: keys.ids, value: JSON.stringify(raised) }],
       };
     });
+    return Math.max(before, raisedAt);
   }
 
   private async bring<T extends Topic | ConsumerGroup>(
