@@ -9,12 +9,33 @@ import { join } from 'node:path';
 
 import { certifiedBy, newAuthority, type Certified } from '@cometmq/rpc/authority';
 import { systemClock } from '@cometmq/shared';
+import { ManualClock } from '@cometmq/shared/testing';
 
 import { EtcdProcess, until, withEtcd } from '../testing.js';
 import { EtcdClient, type EtcdAddress } from './etcd-client.js';
 import { EtcdUsers } from './etcd-users.js';
 
 const root = '/cometmq/main/';
+
+it('says once for each reason why it can not look after the users, whatever it is', async () => {
+  const clock = new ManualClock();
+  const told: string[] = [];
+  let missing = '/certificates/key.pem';
+  const users = new EtcdUsers({
+    address: () => ({ endpoints: [], tls: { key: readFileSync(missing) } }),
+    ...{ root, password: () => '', clock },
+    tell: (level, _line, facts) => told.push(`${level} ${JSON.stringify(facts)}`),
+  });
+  await users.start();
+  clock.advance(1_000);
+  await new Promise(setImmediate);
+  expect(told).toEqual([expect.stringMatching(/^error .*ENOENT.*\/certificates\/key.pem/)]);
+  missing = '/certificates/another.pem';
+  clock.advance(1_000);
+  await new Promise(setImmediate);
+  expect(told).toHaveLength(2);
+  await users.stop();
+});
 
 withEtcd('users of an etcd of our own', () => {
   let folder: string;

@@ -9,7 +9,7 @@
  */
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { Range } from 'etcd3';
-import { MqError, throwAssertion, type Clock, type Component, type Timer } from '@cometmq/shared';
+import { failureFacts, MqError, ToldOnce, type Clock, type Component, type Timer } from '@cometmq/shared';
 
 import { EtcdClient, etcdError, type EtcdAddress } from './etcd-client.js';
 
@@ -35,9 +35,12 @@ export class EtcdUsers implements Component {
   private timer: Timer | undefined;
   private under: Promise<void> = Promise.resolve();
   private stopped = false;
-  private told = '';
+  private readonly failures: ToldOnce;
 
-  constructor(private readonly options: EtcdUsersOptions) {}
+  constructor(private readonly options: EtcdUsersOptions) {
+    const said = 'the users of etcd are not as they should be; trying again';
+    this.failures = new ToldOnce((caught) => options.tell('error', said, failureFacts(caught)));
+  }
 
   /** What can't be done yet is tried again: it is for who uses etcd to wait for it. */
   async start(): Promise<void> {
@@ -60,16 +63,11 @@ export class EtcdUsers implements Component {
         await this.ask(now, user);
         this.options.tell('info', 'etcd asks who calls: each may read and write its own keys alone', { user });
       }
-      this.told = '';
+      this.failures.over();
     } catch (caught) {
-      throwAssertion(caught);
       afterMs = againMs;
-      const { code, reason } = MqError.from(caught);
       // That it is away others say, who need it.
-      if (code === 'CONFIG' && reason !== this.told) {
-        this.told = reason;
-        this.options.tell('error', 'the users of etcd are not as they should be', { reason });
-      }
+      if (MqError.from(caught).code !== 'UNAVAILABLE') this.failures.failed(caught);
     }
     if (this.stopped) return;
     this.timer = this.options.clock.after(afterMs, () => {
