@@ -13,7 +13,7 @@ describe('GrpcPeers', () => {
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
   /** A follower of a leader that says what the spec says. */
-  const followed = async () => {
+  const followed = async (refuses: () => Promise<boolean> = async () => false) => {
     const clock = new ManualClock();
     let out!: MessageSink;
     const acked: unknown[] = [];
@@ -29,7 +29,7 @@ describe('GrpcPeers', () => {
         },
       },
     };
-    const peers = new GrpcPeers({ connect: () => loopback([service], clock), refuses: async () => false, clock });
+    const peers = new GrpcPeers({ connect: () => loopback([service], clock), refuses, clock });
     const said: string[] = [];
     const stream = peers.peer('a:1').follow(someHello, {
       attached: () => said.push('attached'),
@@ -117,6 +117,17 @@ describe('GrpcPeers', () => {
     clock.advance(2_000);
     expect([connections, open]).toEqual([2, 0]);
     expect(clock.timersWaiting).toBe(0);
+  });
+
+  it('says nothing once it is closed, also while it is asked whether somebody listens', async () => {
+    const probed = Promise.withResolvers<boolean>();
+    const { out, said, stream } = await followed(() => probed.promise);
+    out.fail(14, 'it breaks');
+    await turn();
+    stream.close();
+    probed.resolve(true);
+    await turn();
+    expect(said).toEqual([]);
   });
 
   it('says nothing once it is closed, whatever comes', async () => {

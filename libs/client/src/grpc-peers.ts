@@ -240,6 +240,8 @@ class GrpcFollow implements FollowStream {
   private session = 0;
   private leader: KnownLeader | undefined;
   private over = false;
+  /** By its owner, who wants to hear of nothing any more. */
+  private closed = false;
   /** Not said yet: one sync makes several batches durable, and of what is said in one go the last counts. */
   private ackDue: Ack | undefined;
   private acked: Ack | undefined;
@@ -287,6 +289,7 @@ class GrpcFollow implements FollowStream {
 
   /** What was said before still arrives. */
   close(): void {
+    this.closed = true;
     if (this.over) return;
     this.sayAck();
     this.over = true;
@@ -370,6 +373,7 @@ class GrpcFollow implements FollowStream {
     // A transport that breaks says so in several ways; what a leader says by itself comes with its code.
     const broke = error !== undefined && ['UNAVAILABLE', 'CANCELLED', 'INTERNAL'].includes(error.code);
     const refused = broke && (await this.refuses());
+    if (this.closed) return; // While it was asked.
     this.listener.closed(broke ? unavailable(error) : this.named(error), refused);
   }
 
