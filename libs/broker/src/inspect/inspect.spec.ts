@@ -1,7 +1,7 @@
 // Goal: what is told of a message is what happened to it, and nothing is missing. Method: a whole broker on a memory disk,
 // time in our hands; stories of consumers are played, and the lives that are told are compared with them.
 import type { MessageFindings, MessageQuery, Peer, TransferCall } from '@cometmq/client';
-import { everything, MessageType, queueId, type LogPosition } from '@cometmq/model';
+import { everybody, everything, logPosition, MessageType, queueId, type LogPosition } from '@cometmq/model';
 import { Encoding, Message } from '@cometmq/proto';
 import { gzipSync } from 'node:zlib';
 import { readWhole, replaceFile } from '@cometmq/store';
@@ -127,6 +127,32 @@ describe('the life of a message', () => {
     await world.broker.takeTransfer({ ...taken[0]!, from: 'broker-2', messages });
     await world.poll({ clientId: 'bert', topicId: world.topic.id });
     expect(await world.lifeOf('a')).toEqual(['cameOver', 'delivered bert 2']);
+  });
+
+  it('shows no offset of a message that waits, also where another broker set had it before', async () => {
+    world.topic = await world.nameService.createTopic({ name: 'later', type: MessageType.delay });
+    const dueMs = world.clock.wallMs() + 60_000;
+    const { pending } = await world.sendAny('due', { dueMs });
+    const { position, size } = pending!;
+    const { payload, timestampMs: storedMs } = await world.broker.store.read(position, size);
+    world.nameService.putSet({ name: 'broker-0' });
+    const past = { dueMs, storedMs, half: undefined, places: [{ brokerSet: 'broker-2', position, size }] };
+    const hashes = { tagHash: 0, groupHash: 0 };
+    const message = {
+      index: 0,
+      topicId: world.topic.id,
+      queueId: queueId(0),
+      ...hashes,
+      audience: everybody,
+      payload,
+      past,
+    };
+    const call = { brokerSet: 'broker-0', from: 'broker-2', log: 1, transfer: logPosition(0), messages: [message] };
+    const taken = world.broker.takeTransfer(call);
+    await world.committed();
+    await taken;
+    const { messages } = await world.find({ messageId: 'due' });
+    expect(messages.map(({ offset }) => offset)).toEqual([undefined, undefined]);
   });
 
   it('of a delayed message begins before it has a queue, and one taken back ends there', async () => {

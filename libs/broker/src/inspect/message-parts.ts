@@ -3,9 +3,9 @@ import { promisify } from 'node:util';
 import { gunzip, inflate, zstdDecompress } from 'node:zlib';
 
 import type { FoundMessage, MessageContent } from '@cometmq/client';
-import { Envelope, MiB, RecordKind } from '@cometmq/model';
+import { Envelope, MiB } from '@cometmq/model';
 import { Encoding, Message, type Timestamp } from '@cometmq/proto';
-import type { StoredMessage } from '@cometmq/store';
+import { isPending, type StoredMessage } from '@cometmq/store';
 
 const gunzipped = promisify(gunzip);
 const inflated = promisify(inflate);
@@ -29,7 +29,7 @@ export function foundMessage(stored: StoredMessage, message = decoded(stored)): 
   return {
     topicId: stored.topicId,
     queueId: stored.queueId,
-    offset: stored.kind === RecordKind.pending ? undefined : stored.queueOffset,
+    offset: isPending(stored.kind) ? undefined : stored.queueOffset,
     position: stored.position,
     size: stored.size,
     storedMs: stored.timestampMs,
