@@ -165,7 +165,10 @@ async function tryOut(
 
   const outside = new Outside(cluster, source);
   say('clients in pods …');
-  const endpoints = `${fullName}-proxy.${namespace}.svc.cluster.local:8081`;
+  // A chart of before may have no service with a name for each proxy.
+  const [headless, plain] = [`${fullName}-proxy-headless`, `${fullName}-proxy`];
+  const hasHeadless = cluster.kubectl('get', 'service', headless, '--ignore-not-found', '-o', 'name') !== '';
+  const endpoints = `${hasHeadless ? headless : plain}.${namespace}.svc.cluster.local:8081`;
   const load = await Load.begin(cluster, imageIn(ownValues), source, endpoints, pauseMs);
   const hasPrevious = previous !== undefined;
   const upgradeArgs = words(source, ownValues, []);

@@ -61,6 +61,7 @@ function lacksMembers({ members, membersWanted = 1 }: SetReport): boolean {
 
 function setLines(printer: Printer, set: SetReport): string[] {
   const { name, protection, says, epoch, leader, members, membersWanted, warnings, lastFailover } = set;
+  if (protection === 'takenOut') return [`${visible(name)}: ${says}`]; // Its members are stopped, and nobody waits for them.
   const colour = protection === 'protected' ? printer.good(says) : printer.bad(says);
   const led = leader === undefined ? '' : `, led by ${placeOf(leader)}`;
   const width = Math.max(...members.map(({ member }) => placeOf(member).length));

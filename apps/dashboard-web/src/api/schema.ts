@@ -1025,7 +1025,7 @@ export type BrokerSets = { readonly brokerSets: readonly BrokerSet[] };
 export type BrokerSet = {
   readonly name: string;
   /** protected: any one member can be lost. noSpare: with one less, no messages are taken. singleCopy: one member has all. notServing: too few members are in sync. noLeader: nobody leads. */
-  readonly protection: 'protected' | 'noSpare' | 'singleCopy' | 'notServing' | 'noLeader';
+  readonly protection: 'protected' | 'noSpare' | 'singleCopy' | 'notServing' | 'noLeader' | 'takenOut';
   /** The same in words, with what it waits for. */
   readonly says: string;
   /** Rises with each leader. */

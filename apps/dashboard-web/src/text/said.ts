@@ -94,6 +94,8 @@ const sentences: readonly (readonly [english: string, chinese: string])[] = [
   ['no messages are taken', '不接收消息'],
   ['no leader: waiting for {members}', '没有主节点：等待 {members}'],
   ['no leader', '没有主节点'],
+  ['taken out', '已移出'],
+  ['its set is taken out', '所在 Broker 组已移出'],
   [
     'members differ in membersWanted ({each}): give all of them the same',
     '各成员的 membersWanted 不同（{each}）：请设为相同的值',

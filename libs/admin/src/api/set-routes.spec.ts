@@ -22,11 +22,11 @@ beforeEach(async () => {
 });
 afterEach(() => fixture.stop());
 
-function put(leader: string | undefined, of = names): void {
+function put(leader: string | undefined, of = names, stage: 'serving' | 'gone' = 'serving'): void {
   fixture.nameService.putSet({
     ...{ name: 'broker-1', epoch: 4, leader, leaderMember: leader && idOf(leader.slice(0, 1)) },
     members: of.map((name) => ({ member: idOf(name), address: `${name}:1` })),
-    ...{ quorum: Math.floor(of.length / 2) + 1, stage: 'serving', inSync: [], writable: true, registeredMs: 1 },
+    ...{ quorum: Math.floor(of.length / 2) + 1, stage, inSync: [], writable: true, registeredMs: 1 },
   });
 }
 function leads(name: string, ...followers: ReturnType<typeof follower>[]): void {
@@ -89,6 +89,15 @@ it('believes its leader that it can commit nothing, also where the name service 
   expect((await call('')).body).toMatchObject({ protection: 'notServing', says, leader: idOf('a'), membersWanted: 2 });
   const answer = await fetch(`${fixture.url}/api/v1/cluster`);
   expect(await answer.json()).toMatchObject({ healthy: false, reasons: [`broker-1: ${says}`] });
+});
+
+it('says that a set is taken out, and that nobody waits for it, until one of its members leads', async () => {
+  put(undefined, names, 'gone');
+  const { body } = await call('');
+  expect(body).toMatchObject({ protection: 'takenOut', says: 'taken out' });
+  expect(body.members.map(({ mayRestart }) => mayRestart)).toEqual([true, true, true]);
+  leads('a', follower('b', true), follower('c', true));
+  expect((await call('')).body.protection).toBe('protected');
 });
 
 it('warns of members that are set up for another number of members', async () => {

@@ -11,8 +11,9 @@ import { within } from '../within.js';
  * - `singleCopy`: one member has what the set holds.
  * - `notServing`: it has a leader that can not commit: too few members are in sync.
  * - `noLeader`: nobody leads.
+ * - `takenOut`: it left the cluster, empty: nobody waits for it, and it stays out until one of its members leads.
  */
-export const protections = ['protected', 'noSpare', 'singleCopy', 'notServing', 'noLeader'] as const;
+export const protections = ['protected', 'noSpare', 'singleCopy', 'notServing', 'noLeader', 'takenOut'] as const;
 export type SetProtection = (typeof protections)[number];
 
 export interface MemberReport {
@@ -90,7 +91,9 @@ export async function setReport(
   ];
   const quorum = leading?.state?.quorum ?? set.quorum;
   const counting = members.filter(({ counts, inSync }) => counts && inSync).length;
-  const protection = protectionOf(leader !== undefined, leading, set.members.length, quorum, counting);
+  const led = leader !== undefined;
+  const takenOut = set.stage === 'gone' && !led;
+  const protection = takenOut ? 'takenOut' : protectionOf(led, leading, set.members.length, quorum, counting);
   return {
     name: set.name,
     protection,
@@ -130,6 +133,7 @@ function restartOf(
   if (!counts) return yes('it only copies the log, and goes on with that afterwards');
   const others = members.filter((other) => other.counts && other.member !== member);
   if (others.length === 0) return no('it is the only member: nothing is taken or delivered until it is back');
+  if (protection === 'takenOut') return yes('its set is taken out');
   if (protection === 'noLeader') return no('nobody leads: it may be needed to have a leader again');
   const away = others.filter((other) => !other.inSync).map((other) => other.member);
   if (protection === 'notServing') {
@@ -243,6 +247,8 @@ function words(
       return leading?.says || 'single copy';
     case 'notServing':
       return leading?.says || `no messages are taken${waiting}`;
+    case 'takenOut':
+      return 'taken out';
     case 'noLeader': {
       // Who stands for the lead can say what it waits for.
       const standing =
