@@ -158,7 +158,9 @@ it('leads from a topic to its messages, and from a group to its dead letters and
   await world.open('/groups/billing', 'billing');
   await page.getByText('Max attempts').waitFor();
   await page.getByText('Dead letters', { exact: true }).nth(1).waitFor();
-  await page.getByRole('table', { name: 'Members' }).getByRole('columnheader', { name: 'SDK' }).waitFor();
+  const members = page.getByRole('table', { name: 'Members' });
+  await members.getByRole('columnheader', { name: 'SDK' }).waitFor();
+  await members.getByRole('cell', { name: 'Node.js', exact: true }).waitFor(); // Its header names a protocol.
 });
 
 it('goes anywhere from the keyboard', async () => {

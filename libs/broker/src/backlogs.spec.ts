@@ -216,9 +216,8 @@ it.each(seeds(5))(
             (offsets, queue) => new Set([...offsets].filter((at) => world.tags[queue]?.[at] === 'A')),
           );
           const known = world.broker.sessions.filters(each.group.id, world.topic.id).length > 0;
-          // A new leader keeps some for members that it may not have heard of yet.
-          const kept = world.broker.groups.progressOf(each.group.id).reduce((sum, { parked }) => sum + parked, 0);
-          if (known) expect(report).toBeLessThanOrEqual(sizeOf(wanted) + kept);
+          // Also where a new leader keeps some for members that it may not have heard of yet.
+          if (known) expect(report).toBe(sizeOf(wanted));
           expect(report).toBeGreaterThanOrEqual(sizeOf(wanted));
           expect(report).toBeLessThanOrEqual(open);
         }
@@ -276,6 +275,36 @@ describe('a group with filters', () => {
     expect((await world.lagOf(reader)).report).toBe(lag - 32 + more);
     await world.broker.stop();
   });
+});
+
+// Goal: what a new leader keeps, as it may not have heard of all members yet, is nothing a paused group has to do. Method: one
+// that has been served since the start, for which what it does not want was kept, and that is not served any more.
+it.each([
+  ['a tag', { type: 'tag', expression: 'A' }],
+  ['SQL', { type: 'sql', expression: "TAGS = 'A'" }],
+] as const)('a filtered group that is paused early has to do what it wants: %s', async (_, filter) => {
+  const world = await new LagWorld().start();
+  const reader = await world.reader('early', { start: { at: 'first' } }, filter);
+  for (let i = 0; i < 400; i += 1) {
+    const tag = i < 200 ? 'B' : 'A';
+    await world.sendAs(
+      `${i}`,
+      { tag: Buffer.from(tag) },
+      world.topic,
+      i % queues,
+      withProperty(`${i}`, { tag, n: '1' }),
+    );
+  }
+  const found = await world.pollFor(reader);
+  await Promise.all(found.map(({ receipt }) => world.ack(receipt)));
+  await world.rest();
+  expect(found).toHaveLength(8);
+  expect(world.broker.groups.progressOf(reader.group.id).some(({ parked }) => parked > 0)).toBe(true);
+  await world.nameService.updateGroup('early', { pausedUntilMs: world.clock.wallMs() + 3_600_000 });
+  expect(await world.lagOf(reader)).toEqual({ metric: 192, report: 192 });
+  world.clock.advance(200_000); // Its member is gone: what it wanted counts.
+  expect(await world.lagOf(reader)).toEqual({ metric: 192, report: 192 });
+  await world.broker.stop();
 });
 
 describe('a group that has not been served from all queues', () => {

@@ -128,7 +128,7 @@ export class Backlogs implements Forgetful {
     }
   }
 
-  /** Of the messages that the group has not come to: those that it will pass over. */
+  /** Of the messages that the group has not come to, or keeps for members that nobody knows: those that it will pass over. */
   private unwantedIn(groupId: GroupId, queue: Where): number {
     return this.unwanted.count(this.filtered(groupId, queue), looksAtOnceMax) + this.notFor(groupId, queue);
   }
@@ -142,11 +142,14 @@ export class Backlogs implements Forgetful {
   }
 
   private filtered(groupId: GroupId, { topicId, queueId, frontier, queueFirst, queueNext }: Where): FilteredQueue {
+    const key = `${groupId}/${topicId}/${queueId}`;
+    const filters = this.parts.filtersOf(groupId, topicId);
+    const wanted = filters.length > 0 ? filters : this.unwanted.lastWanted(key);
     return {
-      ...{ key: `${groupId}/${topicId}/${queueId}`, topicId, queueId },
-      filters: this.parts.filtersOf(groupId, topicId),
+      ...{ key, topicId, queueId, filters },
       from: frontier > queueFirst ? frontier : queueFirst,
       next: queueNext,
+      kept: this.parts.groups.keptForNobody(groupId, topicId, queueId, wanted),
     };
   }
 

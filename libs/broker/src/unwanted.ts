@@ -39,13 +39,16 @@ export interface FilteredQueue {
   readonly queueId: QueueId;
   /** What members want now; empty: nobody says, and what was wanted last counts. */
   readonly filters: readonly Matcher[];
+  /** From here on the group has come to nothing. */
   readonly from: QueueOffset;
+  /** What lies before, and is kept for members that nobody knows. */
+  readonly kept: ReadonlySet<number>;
   readonly next: QueueOffset;
 }
 
 /**
- * Messages that a group has not come to yet and that no filter of its members wants: it will pass them over, so they are nothing
- * it has to do. Each is looked at once, in the index or, where its tag does not say it, in the log; derived, and forgotten
+ * Messages that a group has not come to yet, or keeps for members that nobody knows, and that no filter of its members wants: it
+ * will pass them over, so they are nothing it has to do. Each is looked at once, in the index or, where its tag does not say it, in the log; derived, and forgotten
  * with this process.
  */
 export class Unwanted {
@@ -70,7 +73,14 @@ export class Unwanted {
       if (done < entries.count) break;
       left -= entries.count;
     }
-    return countFrom(marks, queue.from);
+    let unwanted = countFrom(marks, queue.from);
+    for (const offset of queue.kept) if (isMarked(marks, offset)) unwanted += 1;
+    return unwanted;
+  }
+
+  /** What was wanted last, where nobody says what is. */
+  lastWanted(key: string): readonly Matcher[] {
+    return this.queues.get(key)?.filters ?? [];
   }
 
   /** Looks at up to `lookMax` more entries, and reads up to `readMax` messages, wherever they lie. */
@@ -100,7 +110,9 @@ export class Unwanted {
     }
   }
 
-  private marksOf({ key, filters, from, next }: FilteredQueue): Marks | undefined {
+  private marksOf({ key, filters, from: fresh, next, kept }: FilteredQueue): Marks | undefined {
+    let from: number = fresh;
+    for (const offset of kept) from = Math.min(from, offset);
     let marks = this.queues.get(key);
     if (filters.some(({ all }) => all) || (filters.length === 0 && !marks)) {
       this.forget(key);
@@ -203,11 +215,18 @@ function countFrom(marks: Marks, from: number): number {
   let count = 0;
   for (const [number, piece] of marks.pieces) {
     const first = number * pieceMessages;
+    if (first + pieceMessages <= from) continue;
     count += piece.count;
-    for (let offset = first; offset < from; offset += 1) {
-      const at = offset - first;
-      if (((piece.bits[at >>> 5] ?? 0) >>> (at & 31)) & 1) count -= 1;
-    }
+    for (let offset = first; offset < from; offset += 1) if (hasBit(piece, offset - first)) count -= 1;
   }
   return count;
+}
+
+function isMarked({ pieces }: Marks, offset: number): boolean {
+  const piece = pieces.get(Math.floor(offset / pieceMessages));
+  return piece !== undefined && hasBit(piece, offset % pieceMessages);
+}
+
+function hasBit({ bits }: Piece, at: number): boolean {
+  return (((bits[at >>> 5] ?? 0) >>> (at & 31)) & 1) === 1;
 }

@@ -61,10 +61,7 @@ export class FilterMatch {
 
   /** True: what is kept under the key may be meant for a member that is known. */
   anyoneKeeps(key: number): boolean {
-    for (const filter of this.request.groupFilters) {
-      if (filter.all || filter.key === key || (filter.hashes.length > 0 && filter.wants(key))) return true;
-    }
-    return false;
+    return isKeptFor(this.request.groupFilters, key);
   }
 
   /** Under which keys messages for this member may be kept, of those that are in use. */
@@ -98,4 +95,9 @@ export class FilterMatch {
     this.payloadPosition = payload ? position : -1;
     return payload;
   }
+}
+
+/** True: what is kept under the key may be meant for a member with one of these filters. */
+export function isKeptFor(filters: readonly Matcher[], key: number): boolean {
+  return filters.some((filter) => filter.all || filter.key === key || (filter.hashes.length > 0 && filter.wants(key)));
 }

@@ -29,6 +29,7 @@ import { ClientLeases, type LeaseId, type RenewalLimits } from './client-leases.
 import { DueWatch, type ExhaustedMessage } from './due-watch.js';
 import { decideFifoPop } from './fifo-pop.js';
 import { decodeFifoDelivery } from './fifo-records.js';
+import { isKeptFor } from './filter-match.js';
 import {
   ackReason,
   decodeGroupDeleted,
@@ -45,7 +46,7 @@ import type { NewLease } from './lease-table.js';
 import { eachRun, OffsetRuns } from './offset-runs.js';
 import { Pieces } from './pieces.js';
 import { decidePop } from './pop.js';
-import type { Audiences, FoldedRecord, QueuedMessage, QueueOfGroup } from './ports.js';
+import type { Audiences, FoldedRecord, Matcher, QueuedMessage, QueueOfGroup } from './ports.js';
 import { ProgressDirectory } from './progress-directory.js';
 import { ReceiptDecisions } from './receipt-decisions.js';
 import type { QueueProgress } from './queue-progress.js';
@@ -383,6 +384,21 @@ export class GroupsView {
     this.dueWatch.again(groupId, nowMs);
   }
 
+  /**
+   * What is kept for members that nobody knows: it was parked while some of them may not have been heard of yet, or its members
+   * have gone. Each offset once.
+   */
+  keptForNobody(
+    groupId: GroupId,
+    topicId: TopicId,
+    queueId: QueueId,
+    filters: readonly Matcher[],
+  ): ReadonlySet<number> {
+    const progress = this.directory.find(groupId, topicId, queueId);
+    if (!progress || progress.parkedCount === 0) return noOffsets;
+    return progress.unordered.parkedUnclaimed((key) => isKeptFor(filters, key));
+  }
+
   /** True: the message was handed out, or parked, and is not done. */
   isOpen(groupId: GroupId, message: QueuedMessage): boolean {
     this.pieces.settle();
@@ -633,6 +649,7 @@ export interface MessageNeeds {
 
 const heldNeeds: MessageNeeds = { held: true, groups: [], done: 0 };
 const nowhere: readonly QueueOfGroup[] = [];
+const noOffsets: ReadonlySet<number> = new Set();
 
 function figuresOf(progress: QueueProgress, nowMs: number | undefined): ProgressFigures {
   return {

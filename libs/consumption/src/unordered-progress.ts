@@ -200,6 +200,19 @@ export class UnorderedProgress {
     return undefined;
   }
 
+  /** The offsets parked under keys that `isClaimed` does not say; in no order, each once. */
+  parkedUnclaimed(isClaimed: (key: number) => boolean): Set<number> {
+    const found = new Set<number>();
+    for (const key of this.parked?.keys() ?? []) {
+      const list = isClaimed(key) ? undefined : this.parkedList(key);
+      for (let i = 0; list && i < list.length; i += 1) {
+        const offset = list.at(i);
+        if (this.isParked(offset, key)) found.add(offset);
+      }
+    }
+    return found;
+  }
+
   isParked(offset: number, key: number): boolean {
     const { blocks } = this.tables;
     const block = this.of.openBlock(offset);

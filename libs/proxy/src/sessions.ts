@@ -42,6 +42,8 @@ export class ClientSession {
   clientType = 0;
   /** The `x-mq-language` header; Node.js says HTTP. */
   language = '';
+  /** What its settings call its language, where the header names none. */
+  announced: string | undefined;
   version = '';
   lastSeenMs = 0;
   /** When it last sent, asked for or acknowledged something: a heartbeat is no work. */
@@ -413,7 +415,9 @@ export function cutText(text: string, lengthMax: number): string {
   return text.length <= lengthMax ? text : Buffer.from(text.slice(0, lengthMax), 'latin1').toString('latin1');
 }
 
-function traitsOf({ language, version, stream, lastWorkMs, refused }: ClientSession, nowMs: number): ClientTraits {
+function traitsOf(session: ClientSession, nowMs: number): ClientTraits {
+  const { announced, version, stream, lastWorkMs, refused } = session;
+  const language = announced ?? session.language;
   const refusals = refused.size === 0 ? noRefusals : refusalsOf(refused, nowMs);
   const activity = { idleMs: Math.max(0, Math.round(nowMs - lastWorkMs)), refusals };
   return { language, version, streaming: stream !== undefined, activity };

@@ -3,6 +3,7 @@ export * from './byte-cursor.js';
 export * from './bytes.js';
 export * from './clock.js';
 export * from './config.js';
+export * from './counted.js';
 export * from './due-heap.js';
 export * from './errors.js';
 export * from './host-port.js';

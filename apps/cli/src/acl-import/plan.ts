@@ -1,4 +1,5 @@
 import type { PolicyView, UserView } from '@cometmq/admin';
+import { counted } from '@cometmq/shared';
 import { isMap, isSeq } from 'yaml';
 
 import { checkName, isTable, readAcl2, readList, readTables, samePolicy } from './acl2.js';
@@ -68,11 +69,16 @@ export function planOf({ users, policies, leftOut }: Imported, present: readonly
     if (place === undefined) continue;
     const why = known ? undefined : fresh ? checkName(name) : `there is no user "${name}", here or in the cluster`;
     if (why !== undefined) {
-      steps.push({ step: 'left out', place, user: name, what: `${why}; with ${own.length} policies` });
+      steps.push({
+        step: 'left out',
+        place,
+        user: name,
+        what: `${why}; with ${counted(own.length, 'policy', 'policies')}`,
+      });
       continue;
     }
     if (known?.enabled && fresh?.enabled === false) {
-      const what = `the user is there and enabled, disabled in the file: disable it first; with ${own.length} policies`;
+      const what = `the user is there and enabled, disabled in the file: disable it first; with ${counted(own.length, 'policy', 'policies')}`;
       steps.push({ step: 'left out', place, user: name, what });
       continue;
     }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { UserView } from '@cometmq/admin';
-import { MqError } from '@cometmq/shared';
+import { counted, MqError } from '@cometmq/shared';
 
 import type { Change, Step } from '../acl-import/plan.js';
 import { exitCode } from '../exit-codes.js';
@@ -37,7 +37,7 @@ async function importFiles(session: Session, files: readonly string[]) {
   const { steps, changes } = planOf(imported, await session.api().list<UserView>('/users', {}));
   session.printer.list(view, steps);
   const count = (kind: Step['step']): number => steps.filter(({ step }) => step === kind).length;
-  const summary = `${count('user')} users and ${count('policy')} policies`;
+  const summary = `${counted(count('user'), 'user')} and ${counted(count('policy'), 'policy', 'policies')}`;
   const left = `${count('left out')} left out`;
   if (!session.options.yes) {
     session.note(`nothing was changed: ${summary} would be made, ${left}; add --yes to make them`);
@@ -48,7 +48,7 @@ async function importFiles(session: Session, files: readonly string[]) {
       await apply(session, change);
     } catch (caught) {
       const { code, message } = MqError.from(caught);
-      const done = `${i} of ${changes.length} users are through; run it again to go on`;
+      const done = `${i} of ${counted(changes.length, 'user')} ${i === 1 ? 'is' : 'are'} through; run it again to go on`;
       throw new MqError(code, `user "${change.name}": ${message} (${done})`, { cause: caught });
     }
   }

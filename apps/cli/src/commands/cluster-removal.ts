@@ -1,7 +1,7 @@
 /** Taking a broker set out of the cluster, in good order: no new messages, what it holds is consumed, then it is gone. */
 import type { Command } from 'commander';
 import type { SetRemains, SetReport } from '@cometmq/admin';
-import { MqError, sleep } from '@cometmq/shared';
+import { counted, MqError, sleep } from '@cometmq/shared';
 
 import { patientLook } from '../patience.js';
 import { examples, type Act, type Session } from '../session.js';
@@ -106,15 +106,18 @@ async function drained(session: Session, set: string): Promise<void> {
 function textOf(remains: SetRemains): string {
   const { messages, delayed, transactions, onTheirWay, handedOver, problem, topics } = remains;
   const named = topics.slice(0, 5).map((each) => `${each.topic}: ${each.messages}`);
-  if (topics.length > named.length) named.push(`${topics.length - named.length} more topics`);
+  if (topics.length > named.length) named.push(counted(topics.length - named.length, 'more topic'));
   const parts = [
-    ...(messages > 0 ? [`${messages} messages not consumed (${named.join(', ')})`] : []),
-    ...(delayed > 0 ? [`${delayed} delayed messages`] : []),
-    ...(transactions > 0 ? [`${transactions} open transactions`] : []),
-    ...(onTheirWay > 0 ? [`${onTheirWay} messages on their way to other sets`] : []),
+    ...(messages > 0 ? [`${counted(messages, 'message')} not consumed (${named.join(', ')})`] : []),
+    ...(delayed > 0 ? [counted(delayed, 'delayed message')] : []),
+    ...(transactions > 0 ? [counted(transactions, 'open transaction')] : []),
+    ...(onTheirWay > 0 ? [`${counted(onTheirWay, 'message')} on the way to other sets`] : []),
   ];
   const held = parts.join(', ') || 'nothing';
-  const goes = [...(handedOver > 0 ? [`${handedOver} were handed over`] : []), ...(problem ? [problem] : [])];
+  const goes = [
+    ...(handedOver > 0 ? [`${counted(handedOver, 'was', 'were')} handed over`] : []),
+    ...(problem ? [problem] : []),
+  ];
   return goes.length === 0 ? held : `${held}; ${goes.join('; ')}`;
 }
 

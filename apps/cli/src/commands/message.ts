@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { PublicClient, ReceivedMessage } from '@cometmq/client';
 import type { TopicView } from '@cometmq/admin';
 import type { FilterExpression } from '@cometmq/model';
-import { MqError, sleep } from '@cometmq/shared';
+import { counted, MqError, sleep } from '@cometmq/shared';
 
 import { exitCode, type ExitCode } from '../exit-codes.js';
 import { durationText, timeText, visible, type Listing, type View } from '../printer.js';
@@ -232,7 +232,7 @@ function jsonOf(message: ReceivedMessage): unknown {
 
 function shownBody(message: ReceivedMessage): string {
   const text = textOf(message);
-  if (text === undefined) return `(${message.body.length} bytes${message.plain ? '' : ', gzip'})`;
+  if (text === undefined) return `(${counted(message.body.length, 'byte')}${message.plain ? '' : ', gzip'})`;
   return text.length > bodyShownMax ? `${text.slice(0, bodyShownMax)}…` : text;
 }
 

@@ -105,7 +105,7 @@ export async function sendMessages(
   } finally {
     progress.end();
     listing.end();
-    if (total > 1) session.note(`${sent} of ${total} messages were sent`);
+    if (total > 1) session.note(`${sent} of ${total} messages ${sent === 1 ? 'was' : 'were'} sent`);
   }
   return sent === total ? exitCode.ok : exitCode.failed;
 }

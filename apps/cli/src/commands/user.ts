@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import type { PolicyView, UserView } from '@cometmq/admin';
-import { MqError } from '@cometmq/shared';
+import { counted, MqError } from '@cometmq/shared';
 
 import { exitCode } from '../exit-codes.js';
 import { timeText, type View } from '../printer.js';
@@ -206,7 +206,9 @@ export function userCommands(comet: Command, act: Act): void {
         if (left.length === policies.length) {
           throw new MqError('NOT_FOUND', `user "${name}" has no policy on ${resource ?? 'anything'}`);
         }
-        await session.confirm(`Take ${policies.length - left.length} policies of "${name}" away?`);
+        await session.confirm(
+          `Take ${counted(policies.length - left.length, 'policy', 'policies')} of "${name}" away?`,
+        );
         await setPolicies(session, name, policies, left);
       }),
     );

@@ -6,7 +6,7 @@ import type { Client } from '../api/schema.js';
 import { useChange } from '../api/use-api.js';
 import type { Column } from '../parts/data-table.js';
 import { Dialog } from '../parts/dialog.js';
-import { count, duration } from '../parts/format.js';
+import { count, duration, sdk } from '../parts/format.js';
 import { PagedTable } from '../parts/paged-table.js';
 import { usePages } from '../parts/pages-of.js';
 import { Mark, Missing, Mono, Page, Trouble } from '../parts/show.js';
@@ -44,7 +44,7 @@ export function Clients() {
         by: ({ marks: said }) => -said.length,
         cell: (client) => <State of={client} />,
       },
-      { id: 'sdk', head: words.sdk, by: ({ language }) => language, cell: ({ language }) => language },
+      { id: 'sdk', head: words.sdk, by: ({ language }) => sdk(language), cell: ({ language }) => sdk(language) },
       { id: 'version', head: words.version, by: ({ version }) => version, cell: ({ version }) => version },
       {
         ...{ id: 'consumes', head: words.subscriptions },

@@ -8,7 +8,7 @@ import { useApi, useChange } from '../api/use-api.js';
 import { FormDialog, LossDialog } from '../parts/ask.js';
 import { useGrace } from '../parts/deleted.js';
 import { DataTable, type Column } from '../parts/data-table.js';
-import { count, moment, duration } from '../parts/format.js';
+import { count, moment, duration, sdk } from '../parts/format.js';
 import { Answered, Card, Count, Figure, Missing, Mono, Page, Trouble } from '../parts/show.js';
 import { useLanguage, useWords } from '../text/text.js';
 import { GroupHistory } from './group-history.js';
@@ -136,7 +136,7 @@ function Members({ members }: { readonly members: readonly Member[] }) {
         by: ({ clientId }) => clientId,
         cell: ({ clientId }) => <Mono>{clientId}</Mono>,
       },
-      { id: 'sdk', head: words.sdk, by: ({ language }) => language, cell: ({ language }) => language },
+      { id: 'sdk', head: words.sdk, by: ({ language }) => sdk(language), cell: ({ language }) => sdk(language) },
       { id: 'version', head: words.version, by: ({ version }) => version, cell: ({ version }) => version },
       {
         ...{ id: 'subscriptions', head: words.subscriptions },

@@ -48,3 +48,11 @@ export function duration(ms: number): string {
   const head = `${Math.floor(ms / large.ms)} ${large.unit}`;
   return small && rest >= small.ms ? `${head} ${Math.floor(rest / small.ms)} ${small.unit}` : head;
 }
+
+const languages: Readonly<Record<string, string>> = {
+  ...{ JAVA: 'Java', CPP: 'C++', DOT_NET: '.NET', DOTNET: '.NET', GO: 'Go', GOLANG: 'Go', RUST: 'Rust' },
+  ...{ PYTHON: 'Python', NODE_JS: 'Node.js', RUBY: 'Ruby', DART: 'Dart', KOTLIN: 'Kotlin' },
+};
+
+/** The language of a client's SDK, as people write it; another one stays as the client said it. */
+export const sdk = (language: string): string => languages[language] ?? language;

@@ -1,3 +1,7 @@
+/** A number with the words it counts, as `count` of `parts/format.ts` writes it. */
+const counted = (number: string | number, one: string, many = `${one}s`): string =>
+  `${number} ${String(number) === '1' ? one : many}`;
+
 /** The words of the console. What another language says must have the same names: the compiler sees to it. */
 export const en = {
   overview: 'Overview',
@@ -40,9 +44,10 @@ export const en = {
   allWell: 'All is well.',
   notWell: (count: number) => (count === 1 ? 'One thing needs a look.' : `${count} things need a look.`),
   allWellWhy: (sets: number, topics: number, groups: number) =>
-    `${sets} broker set${sets === 1 ? '' : 's'} take and deliver messages; ${topics} topics, ${groups} consumer groups.`,
+    `${counted(sets, 'broker set takes and delivers', 'broker sets take and deliver')} messages; ` +
+    `${counted(topics, 'topic')}, ${counted(groups, 'consumer group')}.`,
   worst: 'The worst first',
-  nobodyConsumes: (lag: string) => `nobody consumes; ${lag === '1' ? '1 message waits' : `${lag} messages wait`}`,
+  nobodyConsumes: (lag: string) => `nobody consumes; ${counted(lag, 'message waits', 'messages wait')}`,
   diskLow: (percent: string) => `${percent} of the disk is free`,
   isPaused: 'paused',
   topLag: 'Groups with the most lag',
@@ -61,7 +66,7 @@ export const en = {
   },
   permissions: { readWrite: 'read and write', read: 'read only', write: 'write only', none: 'none' },
   firstGroups: (looked: string, all: string) =>
-    `Only the first ${looked} of ${all} groups are looked at here; alerts look at all.`,
+    `Of ${counted(all, 'group')}, only the first ${looked} are looked at here; alerts look at all.`,
   retention: 'Kept for',
   created: 'Created',
   lag: 'Lag',
@@ -93,9 +98,10 @@ export const en = {
   change: 'Change',
   remove: 'Delete',
   deleteTopic: (name: string) => `Delete topic ${name}?`,
-  deleteTopicLoss: (messages: string, bytes: string) => `It holds ${messages} messages (${bytes}).`,
-  deleteTopicUnread: (messages: string) => `${messages} of them are not consumed by all groups yet.`,
-  deleteTopicWaiting: (messages: string) => `${messages} delayed messages and open transactions wait in it.`,
+  deleteTopicLoss: (messages: string, bytes: string) => `It holds ${counted(messages, 'message')} (${bytes}).`,
+  deleteTopicUnread: (messages: string) =>
+    `${counted(messages, 'of them is', 'of them are')} not consumed by all groups yet.`,
+  deleteTopicWaiting: (messages: string) => `Delayed messages and open transactions in it: ${messages}.`,
   deleteTopicUnknown: 'Not all broker sets have answered: there may be more.',
   deleteForGood: 'All of that is lost. It can not be brought back.',
   deleteUndo: (time: string) => `It can be brought back for ${time}; then all of that is lost.`,
@@ -109,7 +115,8 @@ export const en = {
     'The one that was deleted comes back with all that it held. The newer one is deleted in the same step; it keeps what it holds, and can be brought back in its turn.',
   deleteGroup: (name: string) => `Delete consumer group ${name}?`,
   deleteGroupLoss: (lag: string, members: string) =>
-    `Its progress is lost: ${lag} messages wait for it, ${members} clients consume. Messages stay in their topics.`,
+    `Its progress is lost: ${counted(lag, 'message waits', 'messages wait')} for it, ` +
+    `${counted(members, 'client consumes', 'clients consume')}. Messages stay in their topics.`,
   typeName: (name: string) => `Type “${name}” to confirm`,
   messageType: 'Message type',
   writeQueues: 'Write queues',
@@ -148,8 +155,8 @@ export const en = {
   moveGroup: 'where another group is',
   movePreview: 'Preview',
   moveNow: 'Move',
-  moveBack: (count: string) => `${count} messages will be delivered again`,
-  moveForward: (count: string) => `${count} messages will be skipped`,
+  moveBack: (count: string) => `${counted(count, 'message')} will be delivered again`,
+  moveForward: (count: string) => `${counted(count, 'message')} will be skipped`,
   moveNone: 'Nothing changes.',
   topic: 'Topic',
   group: 'Consumer group',
@@ -169,7 +176,7 @@ export const en = {
   clientsConnected: 'Clients',
   oldest: 'Oldest record',
   protection: 'Protection',
-  protectedIn: (count: number) => `on ${count} members: each message is on more than one disk`,
+  protectedIn: (count: number) => `on ${counted(count, 'member')}: each message is on more than one disk`,
   singleCopy: 'single copy: each message is on one disk',
   due: 'Due',
   stored: 'Stored',
@@ -195,7 +202,7 @@ export const en = {
   actions: 'Actions',
   found: 'Found',
   foundCount: (found: string) => `${found} found.`,
-  scanned: (looked: string, all: string) => `${looked} of ${all} messages looked at.`,
+  scanned: (looked: string, all: string) => `${looked} of ${counted(all, 'message')} looked at.`,
   goOn: 'Go on',
   stop: 'Stop',
   searchNeeds: 'A topic is needed; a message id will do without.',
@@ -329,7 +336,7 @@ export const en = {
   lagHistory: 'Lag in the last 24 hours',
   nothingWaited: 'No lag in the last 24 hours.',
   lagNow: (lag: string, age: string) =>
-    `${lag === '1' ? '1 message waits' : `${lag} messages wait`} now${age === '' ? '' : `, the oldest for ${age}`}.`,
+    `${counted(lag, 'message waits', 'messages wait')} now${age === '' ? '' : `, the oldest for ${age}`}.`,
   moves: 'Moves of the last 24 hours',
   movedBy: 'Moved by',
   moveCanBeUndone: 'It can be taken back for 24 hours. Clients may stay connected.',

@@ -8,12 +8,20 @@ import { chineseOf } from './said.js';
 const sources = join(__dirname, '../../../../libs/admin/src');
 const isChinese = (text: string): boolean => /\p{sc=Han}/u.test(text);
 
-/** What stands in a literal, with `7` for each value. Endings that are empty at times are left out. */
+/** What stands in a literal, with `7` for each value, of one thing and of many. Endings that are empty at times are left out. */
 function sentencesIn(file: string, call: RegExp): string[] {
   const source = readFileSync(join(sources, file), 'utf8');
-  return [...source.matchAll(call)].map(([, , text = '']) =>
-    text.replaceAll(/\$\{(waiting|refuses|waitingFor\(\w+\))\}/g, '').replaceAll(/\$\{[^}]*\}/g, '7'),
-  );
+  return [...source.matchAll(call)].flatMap(([, , text = '']) => [saidOf(text, true), saidOf(text, false)]);
+}
+
+function saidOf(text: string, isOne: boolean): string {
+  return text
+    .replaceAll(/\$\{(waiting|refuses|waitingFor\(\w+\))\}/g, '')
+    .replaceAll(/\$\{counted\([^']*, '([^']*)'(?:, '([^']*)')?\)\}/g, (_, one: string, many = `${one}s`) => {
+      return isOne ? `7 ${one}` : `7 ${many}`;
+    })
+    .replaceAll(/\$\{[^}]* === 1 \? '([^']*)' : '([^']*)'\}/g, (_, one: string, many: string) => (isOne ? one : many))
+    .replaceAll(/\$\{[^}]*\}/g, '7');
 }
 
 it.each([
@@ -32,6 +40,9 @@ it.each([
 it('keeps what stands in it, takes the longest that fits, and leaves alone what it does not know', () => {
   expect(chineseOf('client vm@1 holds it until 2026, attempt 2')).toBe('客户端 vm@1 持有它至 2026，第 2 次投递');
   expect(chineseOf('attempt 3 did not end well; it is due again now')).toBe('第 3 次投递消费失败；现在可再次投递');
+  expect(chineseOf('1 message waits for group a')).toBe('消费者组 a 积压 1 条消息');
+  expect(chineseOf('1 member of a reads b')).toBe('消费者组 a 有 1 个成员订阅 b');
+  expect(chineseOf('1 of 3 members wants it')).toBe('3 个成员中有 1 个的过滤条件匹配');
   expect(chineseOf('5 messages wait for group a.b, and nobody consumes')).toBe(
     '消费者组 a.b 积压 5 条消息，且没有消费者',
   );

@@ -2,7 +2,7 @@
  * What the API tells of the cluster in English sentences (why a message is not consumed, what is wrong, whether a member may
  * be restarted), in Chinese. A sentence that is not here stays as it is: it is said in English rather than not at all.
  *
- * `{name}` stands for what differs; of sentences that fit, the first counts.
+ * `{name}` stands for what differs, `<one|many>` for words that go by a number; of sentences that fit, the first counts.
  */
 const sentences: readonly (readonly [english: string, chinese: string])[] = [
   // Why a message is not consumed.
@@ -18,13 +18,13 @@ const sentences: readonly (readonly [english: string, chinese: string])[] = [
   ['it is delayed until {time}', '延迟至 {time}'],
   ['group {group} is paused', '消费者组 {group} 已暂停'],
   ['group {group} is not paused', '消费者组 {group} 未暂停'],
-  ['{count} members of {group} read {topic}', '消费者组 {group} 有 {count} 个成员订阅 {topic}'],
+  ['{count} <member|members> of {group} <reads|read> {topic}', '消费者组 {group} 有 {count} 个成员订阅 {topic}'],
   ['nobody consumes in group {group} now', '消费者组 {group} 当前没有成员在消费'],
   [
-    '{count} members consume in group {group}, and none reads {topic}',
+    '{count} <member consumes|members consume> in group {group}, and none reads {topic}',
     '消费者组 {group} 有 {count} 个成员，但都没有订阅 {topic}',
   ],
-  ['{wanting} of {count} members want it', '{count} 个成员中有 {wanting} 个的过滤条件匹配'],
+  ['{wanting} of {count} <member|members> <wants|want> it', '{count} 个成员中有 {wanting} 个的过滤条件匹配'],
   [
     'no member wants it: its tag is "{tag}", members want "{wishes}"',
     '没有成员的过滤条件匹配：其标签为“{tag}”，成员要的是“{wishes}”',
@@ -34,7 +34,7 @@ const sentences: readonly (readonly [english: string, chinese: string])[] = [
     'the group began behind it, or passed it over: it is done up to offset {offset}',
     '消费者组从它之后开始，或跳过了它：已完成到位点 {offset}',
   ],
-  ['{count} messages of its queue come before it', '队列中在它之前还有 {count} 条消息'],
+  ['{count} <message of its queue comes|messages of its queue come> before it', '队列中在它之前还有 {count} 条消息'],
   ['the group has come to it', '消费者组已消费到它'],
   ['an earlier message of message group "{name}" is not done yet', '消息组“{name}”中较早的消息尚未完成'],
   ['its message group is free for it', '其消息组没有阻塞'],
@@ -59,11 +59,17 @@ const sentences: readonly (readonly [english: string, chinese: string])[] = [
   ['broker set {set} has one copy of its messages only', 'Broker 组 {set} 的消息只有一个副本'],
   ['{percent} % of the disk of {set} is free: new messages are refused', '{set} 的磁盘剩余 {percent} %：拒绝新消息'],
   ['{percent} % of the disk of {set} is free', '{set} 的磁盘剩余 {percent} %'],
-  ['{lag} messages wait for group {group}, and nobody consumes', '消费者组 {group} 积压 {lag} 条消息，且没有消费者'],
-  ['{lag} messages wait for group {group}', '消费者组 {group} 积压 {lag} 条消息'],
-  ['group {group} has {more} new dead letters, {all} in all', '消费者组 {group} 新增 {more} 条死信，共 {all} 条'],
+  [
+    '{lag} <message waits|messages wait> for group {group}, and nobody consumes',
+    '消费者组 {group} 积压 {lag} 条消息，且没有消费者',
+  ],
+  ['{lag} <message waits|messages wait> for group {group}', '消费者组 {group} 积压 {lag} 条消息'],
+  [
+    'group {group} has {more} new dead <letter|letters>, {all} in all',
+    '消费者组 {group} 新增 {more} 条死信，共 {all} 条',
+  ],
   ['the certificate of {address} has ended: {time}', '{address} 的证书已过期：{time}'],
-  ['the certificate of {address} ends in {days} days: {time}', '{address} 的证书将在 {days} 天后过期：{time}'],
+  ['the certificate of {address} ends in {days} <day|days>: {time}', '{address} 的证书将在 {days} 天后过期：{time}'],
   // What is wrong with the cluster.
   ['no broker has registered yet', '尚无 Broker 注册'],
   [
@@ -72,7 +78,7 @@ const sentences: readonly (readonly [english: string, chinese: string])[] = [
   ],
   ['nobody leads', '没有主节点'],
   ['takes no new messages (its disk is full)', '不接收新消息（磁盘已满）'],
-  ['{bytes} bytes of its log are lost ({command})', '日志丢失了 {bytes} 字节（{command}）'],
+  ['{bytes} <byte of its log is|bytes of its log are> lost ({command})', '日志丢失了 {bytes} 字节（{command}）'],
   // Members of broker sets.
   ['it only copies the log, and goes on with that afterwards', '它只复制日志，之后会继续'],
   ['it is the only member: nothing is taken or delivered until it is back', '它是唯一成员：恢复之前不能收发消息'],
@@ -108,13 +114,16 @@ const sentences: readonly (readonly [english: string, chinese: string])[] = [
   ['broker set {set}: {why}', 'Broker 组 {set}：{why}'],
 ];
 
-const special = /[.*+?^$()|[\]\\]/g;
 const patterns = sentences.map(([english, chinese]) => {
   const names: string[] = [];
-  const text = english.replaceAll(special, '\\$&').replaceAll(/\{(\w+)\}/g, (_, name: string) => {
-    names.push(name);
-    return '(.+?)';
-  });
+  const text = english
+    .replaceAll(/<([^<>]*)\|([^<>]*)>|[.*+?^$()|[\]\\]/g, (found, one?: string, many?: string) =>
+      one === undefined ? `\\${found}` : `(?:${one}|${many ?? ''})`,
+    )
+    .replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+      names.push(name);
+      return '(.+?)';
+    });
   return { pattern: new RegExp(`^${text}$`, 's'), names, chinese };
 });
 

@@ -1,5 +1,6 @@
 import { lagOfGroup, type BrokerState, type GroupState } from '@cometmq/client';
 import type { BrokerSet } from '@cometmq/model';
+import { counted } from '@cometmq/shared';
 
 /** What may be wrong, each a rule of its own. */
 export const alertRules = [
@@ -95,13 +96,25 @@ export function alertsOf({ sets, groups, certificates, nowMs }: Situation, limit
     const lag = lagOfGroup(state);
     const isPaused = pausedUntilMs > nowMs;
     if (isPart) for (const rule of ['consumerLag', 'noConsumer', 'deadLetters']) unknown.add(`${rule}/${name}`);
-    if (lag > limits.alertLagMax) add('consumerLag', 'warning', name, `${lag} messages wait for group ${name}`);
+    if (lag > limits.alertLagMax)
+      add('consumerLag', 'warning', name, `${counted(lag, 'message waits', 'messages wait')} for group ${name}`);
     if (lag > 0 && state.members.length === 0 && !isPaused && !isPart) {
-      add('noConsumer', 'warning', name, `${lag} messages wait for group ${name}, and nobody consumes`);
+      add(
+        'noConsumer',
+        'warning',
+        name,
+        `${counted(lag, 'message waits', 'messages wait')} for group ${name}, and nobody consumes`,
+      );
     }
     if (deadLetters !== undefined && deadLettersBefore !== undefined && deadLetters > deadLettersBefore) {
       const more = deadLetters - deadLettersBefore;
-      add('deadLetters', 'warning', name, `group ${name} has ${more} new dead letters, ${deadLetters} in all`, true);
+      add(
+        'deadLetters',
+        'warning',
+        name,
+        `group ${name} has ${counted(more, 'new dead letter')}, ${deadLetters} in all`,
+        true,
+      );
     }
   }
   for (const { address, untilMs } of certificates) {
@@ -111,7 +124,7 @@ export function alertsOf({ sets, groups, certificates, nowMs }: Situation, limit
     }
     const days = (untilMs - nowMs) / dayMs;
     if (days >= limits.alertCertificateDaysMin) continue;
-    const when = days < 0 ? 'has ended' : `ends in ${Math.floor(days)} days`;
+    const when = days < 0 ? 'has ended' : `ends in ${counted(Math.floor(days), 'day')}`;
     const severity = days < urgentDays ? 'critical' : 'warning';
     add('certificate', severity, address, `the certificate of ${address} ${when}: ${new Date(untilMs).toISOString()}`);
   }

@@ -32,7 +32,8 @@ export async function checkDrained(
   const messages = left.reduce((sum, queue) => sum + queue.unread, 0);
   throw new MqError(
     'CONFLICT',
-    `${messages} messages in the queues from ${readQueues} on are still to be consumed (queue ${first.queueId} of ` +
-      `${first.brokerSet}: ${first.unread}) and could not be any more: wait until they are, or until they have expired`,
+    `the queues from ${readQueues} on hold messages that are still to be consumed, and could not be any more: ` +
+      `${messages} in all, ${first.unread} of them in queue ${first.queueId} of ${first.brokerSet}. Wait until they are ` +
+      'consumed or have expired',
   );
 }

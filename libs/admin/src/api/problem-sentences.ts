@@ -118,8 +118,8 @@ export const sentences = {
       'lower the read queues',
   ],
   queuesNotConsumed: [
-    '{count} messages in the queues from {from} on are still to be consumed (queue {queue} of {set}: {unread}) and could ' +
-      'not be any more: wait until they are, or until they have expired',
+    'the queues from {from} on hold messages that are still to be consumed, and could not be any more: {count} in all, ' +
+      '{unread} of them in queue {queue} of {set}. Wait until they are consumed or have expired',
   ],
   queuesNotTold: ['broker set {set} does not say whether the queues from {from} on are consumed: {why}'],
   retryMultiplier: ['retry multiplier {value} must be from 1 to {most}'],

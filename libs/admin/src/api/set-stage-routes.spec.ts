@@ -69,7 +69,7 @@ it('drains, is refused while something is not consumed, and is out when nothing 
   expect(await call('DELETE', '/broker-sets/broker-1')).toMatchObject({
     status: 409,
     body: {
-      detail: expect.stringContaining('10 messages that are not consumed (bills: 7, orders: 3), 1 delayed messages'),
+      detail: expect.stringContaining('10 messages that are not consumed (bills: 7, orders: 3), 1 delayed message'),
     },
   });
   fixture.brokers.topics.clear();

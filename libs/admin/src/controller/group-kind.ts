@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import type { GroupChange } from '@cometmq/client';
 import type { ConsumerGroup } from '@cometmq/model';
-import { MqError } from '@cometmq/shared';
+import { counted, MqError } from '@cometmq/shared';
 
 import { change, looksLike, type ChangeContext } from '../api/changes.js';
 import type { AdminContext } from '../api/context.js';
@@ -95,7 +95,7 @@ export class GroupKind implements Kind {
     if (missing)
       throw new MqError('UNAVAILABLE', `broker set ${missing.brokerSet} does not say what the group has done`);
     const { lag, queues } = groupReport(group, (id) => directory.topicById(id)?.name, asked);
-    if (lag > 0) return `it has not consumed ${lag} messages`;
+    if (lag > 0) return `it has not consumed ${counted(lag, 'message')}`;
     const leaving = queues.find(({ topic }) => this.leaving().has(topic));
     return leaving ? `topic "${leaving.topic}", which it consumes, is being deleted and goes first` : '';
   }

@@ -1,5 +1,6 @@
 import type { BrokerState, Directory } from '@cometmq/client';
 import type { BrokerSet } from '@cometmq/model';
+import { counted } from '@cometmq/shared';
 
 import type { Answers } from './ask-all.js';
 
@@ -63,7 +64,7 @@ function wrongWith(
     return 'takes no new messages (its disk is full)';
   if (state?.metadataProblem !== undefined) return state.metadataProblem;
   if (state && state.lostBytes > 0)
-    return `${state.lostBytes} bytes of its log are lost (comet broker damage ${set.name})`;
+    return `${counted(state.lostBytes, 'byte of its log is', 'bytes of its log are')} lost (comet broker damage ${set.name})`;
   return undefined;
 }
 

@@ -1,7 +1,7 @@
 /** What would be lost with a broker set: messages that nobody has consumed yet, and those that no queue shows. */
 import type { BrokerAdmin, Directory } from '@cometmq/client';
 import { type BrokerSet, type LogPosition, MessageType, type Topic, type TopicId } from '@cometmq/model';
-import { inTurn } from '@cometmq/shared';
+import { counted, inTurn } from '@cometmq/shared';
 
 export interface SetRemains {
   readonly brokerSet: string;
@@ -83,17 +83,17 @@ export function topicRemainsText(remains: readonly TopicRemains[]): string {
   const sum = (field: keyof TopicRemains): number => remains.reduce((total, each) => total + each[field], 0);
   const parts: string[] = [];
   const [messages, delayed, transactions] = [sum('messages'), sum('delayed'), sum('transactions')];
-  if (messages > 0) parts.push(`${messages} messages are not consumed`);
-  if (delayed > 0) parts.push(`${delayed} delayed messages are not due`);
-  if (transactions > 0) parts.push(`${transactions} transactions are open`);
+  if (messages > 0) parts.push(`${counted(messages, 'message is', 'messages are')} not consumed`);
+  if (delayed > 0) parts.push(`${counted(delayed, 'delayed message is', 'delayed messages are')} not due`);
+  if (transactions > 0) parts.push(`${counted(transactions, 'transaction is', 'transactions are')} open`);
   return parts.join(', ');
 }
 
 /** What no queue shows yet; empty: nothing. */
 function pendingText({ delayed, transactions }: Pick<SetRemains, 'delayed' | 'transactions'>): string {
   const parts: string[] = [];
-  if (delayed > 0) parts.push(`${delayed} delayed messages`);
-  if (transactions > 0) parts.push(`${transactions} open transactions`);
+  if (delayed > 0) parts.push(counted(delayed, 'delayed message'));
+  if (transactions > 0) parts.push(counted(transactions, 'open transaction'));
   return parts.join(', ');
 }
 
@@ -104,15 +104,15 @@ export function remainsText(remains: SetRemains): string {
   const parts: string[] = [];
   if (messages > 0) {
     const named = topics.slice(0, 5).map((each) => `${each.topic}: ${each.messages}`);
-    if (topics.length > named.length) named.push(`and ${topics.length - named.length} more topics`);
-    parts.push(`${messages} messages that are not consumed (${named.join(', ')})`);
+    if (topics.length > named.length) named.push(`and ${counted(topics.length - named.length, 'more topic')}`);
+    parts.push(`${counted(messages, 'message that is', 'messages that are')} not consumed (${named.join(', ')})`);
   }
   const pending = pendingText(remains);
   if (pending !== '') parts.push(pending);
-  if (onTheirWay > 0) parts.push(`${onTheirWay} messages on their way to other sets`);
+  if (onTheirWay > 0) parts.push(`${counted(onTheirWay, 'message')} on the way to other sets`);
   const held = parts.join(', ');
   if (handedOver === 0 && problem === undefined) return held;
-  return `${held}; ${[...(handedOver > 0 ? [`${handedOver} were handed over`] : []), ...(problem ? [problem] : [])].join('; ')}`;
+  return `${held}; ${[...(handedOver > 0 ? [`${counted(handedOver, 'was', 'were')} handed over`] : []), ...(problem ? [problem] : [])].join('; ')}`;
 }
 
 async function unreadOf(brokerSet: string, topic: Topic, brokers: BrokerAdmin): Promise<number> {

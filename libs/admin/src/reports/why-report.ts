@@ -1,6 +1,7 @@
 import type { GroupState, LifeEvent, MessageContent, Session } from '@cometmq/client';
 import { compileFilter, type MessageProperties } from '@cometmq/filter';
 import { deadLetterTopic, type BrokerSet, type ConsumerGroup, type FilterExpression, type Topic } from '@cometmq/model';
+import { counted } from '@cometmq/shared';
 
 /** The way of a message to its consumer, link by link. The first that does not hold is why it is not consumed. */
 export const whySteps = [
@@ -112,11 +113,16 @@ function readersOf({ state, topic }: WhyFacts): { readonly member: Session; read
 function subscription(facts: WhyFacts): Step {
   const { group, topic, state } = facts;
   const readers = readersOf(facts);
-  if (readers.length > 0) return good('subscription', `${readers.length} members of ${group.name} read ${topic.name}`);
+  if (readers.length > 0) {
+    return good(
+      'subscription',
+      `${counted(readers.length, 'member')} of ${group.name} ${readers.length === 1 ? 'reads' : 'read'} ${topic.name}`,
+    );
+  }
   if (state.members.length === 0) return bad('subscription', `nobody consumes in group ${group.name} now`);
   return bad(
     'subscription',
-    `${state.members.length} members consume in group ${group.name}, and none reads ${topic.name}`,
+    `${counted(state.members.length, 'member consumes', 'members consume')} in group ${group.name}, and none reads ${topic.name}`,
   );
 }
 
@@ -124,7 +130,11 @@ function filter(facts: WhyFacts): Step | undefined {
   const readers = readersOf(facts);
   if (readers.length === 0) return undefined;
   const wanting = readers.filter(({ filter: wish }) => wants(wish, facts.content));
-  if (wanting.length > 0) return good('filter', `${wanting.length} of ${readers.length} members want it`);
+  if (wanting.length > 0)
+    return good(
+      'filter',
+      `${wanting.length} of ${counted(readers.length, 'member')} ${wanting.length === 1 ? 'wants' : 'want'} it`,
+    );
   const wishes = [...new Set(readers.map(({ filter: wish }) => wish.expression))].slice(0, 3).join('", "');
   const { tag } = facts.content.message;
   return bad('filter', `no member wants it: its tag is "${tag}", members want "${wishes}"`);
@@ -169,7 +179,7 @@ function position({ events, group, state }: WhyFacts): Step | undefined {
   }
   if (queue && standing.offset >= queue.frontier) {
     const before = standing.offset - queue.frontier;
-    return good('position', `${before} messages of its queue come before it`);
+    return good('position', `${counted(before, 'message of its queue comes', 'messages of its queue come')} before it`);
   }
   return good('position', 'the group has come to it');
 }

@@ -3,6 +3,7 @@
  * back in sync. So whatever asks all of them to restart at once, a roll-out say, never takes the set what it needs.
  */
 import type { MemberId } from '@cometmq/model';
+import { counted } from '@cometmq/shared';
 
 /** So long after it was let go a member that is still in sync has thought better of it. */
 const goneByMs = 30_000;
@@ -39,7 +40,7 @@ export class LeavePermits {
     if (missing.length > 0) return `${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} not in sync`;
     // A set of two has dropped the other one before it comes back: who stays then is all there is.
     if (members.includes(member) && members.length < wanted)
-      return `the set has ${members.length} of ${wanted} members`;
+      return `the set has ${members.length} of ${counted(wanted, 'member')}`;
     this.permit ??= { member, sinceMs: nowMs, hasLeft: false };
     return undefined;
   }

@@ -209,6 +209,16 @@ it('tells Node.js its settings again for half a minute, as it may not have liste
   expect([java.items.length, gone.items.length]).toEqual([1, 1]);
 });
 
+it.each([
+  ['HTTP', 8, 'NODE_JS'], // The header of the official Node.js client names a protocol.
+  ['HTTP', undefined, 'HTTP'],
+  ['JAVA', 1, 'JAVA'],
+])('tells brokers the language of a client: header %s, in its settings %s', async (header, language, told) => {
+  await open({ ...producer(['orders']), userAgent: { language } }, { language: header });
+  context.clock.advance(2_000);
+  expect(context.broker.reports.at(-1)?.producers).toMatchObject([{ language: told }]);
+});
+
 it('waits for a name service that gives no answer', async () => {
   const ensureGroup = context.nameService.ensureGroup.bind(context.nameService);
   let tries = 0;

@@ -15,6 +15,7 @@ import type { ConsumerGroup, FilterExpression } from '@cometmq/model';
 import { groupName, topicName } from '@cometmq/model';
 import {
   ClientType,
+  Language,
   type Publishing,
   type Settings,
   type Subscription,
@@ -57,6 +58,13 @@ export function telemetry(context: ProxyContext): BidiHandler {
 /** Settings that wait to be answered, each for the one before, or for a group to be made; then no more is read. */
 const waitingMax = 16;
 /** The name service is asked again so often while it gives no answer about a group. */
+/** The header of Node.js names a protocol; its settings name the language. */
+function announcedBy(header: string, { userAgent }: Settings): string | undefined {
+  const language = userAgent?.language ?? Language.LANGUAGE_UNSPECIFIED;
+  if (header !== 'HTTP' || language === Language.LANGUAGE_UNSPECIFIED) return undefined;
+  return Object.entries(Language).find(([, number]) => number === language)?.[0];
+}
+
 const askAgainMs = 500;
 /** What decoded settings take in memory, for a byte on the wire. */
 const bytesKeptFor = 3;
@@ -359,6 +367,7 @@ class TelemetryStream implements CommandStream {
       if (MqError.from(caught).code === 'TOO_MANY_REQUESTS') return undefined;
       throw caught;
     }
+    session.announced = announcedBy(session.language, settings);
     this.context.sessions.label(session, settings.clientProperties);
     if (session.stream === undefined) this.context.sessions.changed();
     session.stream = this; // The newest; the older one is left open.
