@@ -41,6 +41,7 @@ import { findMessages, isPending, type LogRecord, type MessageStore } from '@com
 
 import { messageRecord } from './inspect/message-life.js';
 import type { LogClock } from './log-clock.js';
+import type { TransfersIn } from './transfers/transfers-in.js';
 
 /** What is used of the store. */
 type Store = Pick<
@@ -55,6 +56,8 @@ export interface ReplayParts {
   readonly groups: GroupsView;
   readonly directory: Directory;
   readonly logClock: LogClock;
+  /** Of one that came from another broker set: it goes back to the group, as a message of its own. */
+  readonly giveBack: TransfersIn['giveBack'];
   readonly send: (call: SendCall, done: Done<SendResult>) => void;
   /** The group has something to do where these stand. */
   readonly onReplayed: (groupId: GroupId, letters: readonly ReplayedLetter[]) => void;
@@ -65,6 +68,8 @@ type ReplaysOf = (asked: LettersAsked) => Promise<readonly LetterReplay[]>;
 
 /** A dead letter, and the message that became it. */
 interface Letter {
+  /** Another broker set had the message that became it: it stands in no queue here. */
+  readonly cameOver: boolean;
   readonly letterTopicId: TopicId;
   readonly letterOffset: QueueOffset;
   readonly topicId: TopicId;
@@ -94,9 +99,18 @@ export class DeadLetterReplays {
     // Everything that had to be read is known: from here on in one go, unless the group has gone meanwhile.
     this.groupOf(groupId);
     const letters: ReplayedLetter[] = [];
+    const back: (Letter & { readonly place: MessagePlace })[] = [];
     const taken = new Set<string>();
-    const outcomes = found.map((letter): ReplayOutcome => {
+    const outcomes = found.map((letter, i): ReplayOutcome => {
       if (!letter) return 'notALetter';
+      if (letter.cameOver) {
+        const key = `letter ${letter.letterOffset}`;
+        if (!this.parts.directory.topicById(letter.topicId)) return 'gone';
+        if (taken.has(key)) return 'open';
+        taken.add(key);
+        back.push({ ...letter, place: places[i] as MessagePlace });
+        return 'replayed';
+      }
       const key = `${letter.topicId}/${letter.queueId}/${letter.offset}`;
       const outcome = taken.has(key) ? 'open' : this.outcomeOf(group, letter);
       if (outcome !== 'replayed') return outcome;
@@ -105,11 +119,35 @@ export class DeadLetterReplays {
       return outcome;
     });
     const letterTopicId = found.find((letter) => letter)?.letterTopicId;
-    if (letters.length === 0 || letterTopicId === undefined) return outcomes;
-    const end = this.note({ mode: 'toGroup', replayId, who, groupId, letterTopicId, letters });
-    this.parts.onReplayed(groupId, letters);
-    await this.committed(end);
+    if (letterTopicId === undefined) return outcomes;
+    const about = { replayId, who, groupId, letterTopicId };
+    if (letters.length > 0) {
+      const end = this.note({ mode: 'toGroup', ...about, letters });
+      this.parts.onReplayed(groupId, letters);
+      await this.committed(end);
+    }
+    if (back.length > 0) await this.giveBack(back, about);
     return outcomes;
+  }
+
+  /** Those that came from another broker set are written once more, for the group alone. */
+  private async giveBack(
+    back: readonly (Letter & { readonly place: MessagePlace })[],
+    about: Pick<DeadLettersReplayed, 'replayId' | 'who' | 'groupId' | 'letterTopicId'>,
+  ): Promise<void> {
+    const { store, directory } = this.parts;
+    const letters: ReplayedLetter[] = [];
+    for (const { place, ...letter } of back) {
+      const topic = directory.topicById(letter.topicId);
+      if (!topic) continue; // It was deleted meanwhile.
+      const stored = await store.read(place.position, place.size);
+      const sent = await this.parts.giveBack(about.groupId, topic, stored);
+      letters.push({ ...letter, ...sent, sent });
+    }
+    if (letters.length === 0) return;
+    const end = this.note({ mode: 'toTopic', ...about, letters });
+    this.parts.onReplayed(about.groupId, letters);
+    await this.committed(end);
   }
 
   /**
@@ -145,7 +183,8 @@ export class DeadLetterReplays {
     const { queue, offset } = before
       ? { queue: before.queueId, offset: before.queueOffset }
       : await this.send(sent, topic, letter);
-    const letters = [{ ...letter, sent: { queueId: queue, offset } }];
+    const sentTo = { queueId: queue, offset };
+    const letters = [{ ...letter, ...(letter.cameOver && sentTo), sent: sentTo }];
     await this.committed(this.note({ mode: 'toTopic', replayId, who, groupId, letterTopicId, letters }));
     return { messageId: sent.messageId, queueId: queue, offset };
   }
@@ -186,6 +225,7 @@ export class DeadLetterReplays {
 
   private async letter(group: ConsumerGroup, place: MessagePlace): Promise<Letter | undefined> {
     const shown = await this.recordAt(place);
+    if (shown?.kind === RecordKind.transferredLetter) return cameOverAs(shown, group);
     if (shown?.kind !== RecordKind.reference) return undefined;
     const { groupId, reason, target } = decodeReference(shown.payload);
     if (reason !== referenceReason.deadLetter || groupId !== group.id) return undefined;
@@ -193,7 +233,8 @@ export class DeadLetterReplays {
     const standing = origin && isPending(origin.kind) ? await this.release(origin) : origin;
     if (!standing) return undefined;
     const { topicId, queueId: queue, queueOffset: offset } = standing;
-    return { letterTopicId: shown.topicId, letterOffset: shown.queueOffset, topicId, queueId: queue, offset };
+    const { topicId: letterTopicId, queueOffset: letterOffset } = shown;
+    return { cameOver: false, letterTopicId, letterOffset, topicId, queueId: queue, offset };
   }
 
   /** The reference that made a delayed message, or a committed one, visible. */
@@ -233,6 +274,13 @@ export class DeadLetterReplays {
       this.parts.store.whenCommitted(end, (error) => (error ? reject(error) : resolve()));
     });
   }
+}
+
+function cameOverAs({ topicId, queueOffset, payload }: LogRecord, { id }: ConsumerGroup): Letter | undefined {
+  const letter = new Envelope(payload).transferMark?.letter;
+  if (letter?.groupId !== id) return undefined;
+  const place = { queueId: queueId(0), offset: 0 as QueueOffset };
+  return { cameOver: true, letterTopicId: topicId, letterOffset: queueOffset, topicId: letter.originTopicId, ...place };
 }
 
 /**

@@ -4,18 +4,10 @@
  * the kind can; then each view that lists the kind says what it knows now. Started again with nothing but the log, all
  * say the same. A kind without a story does not compile; a view that begins to fold a kind must be asked.
  */
-import type { Peer, TransferCall } from '@cometmq/client';
+import type { Peer, TransferCall, TransferredMessage } from '@cometmq/client';
 import { someTraits } from '@cometmq/client/testing';
 import { deadLetterTopic, encodeEnvelope, encodeLagSampled, MessageType, queueId, RecordKind } from '@cometmq/model';
-import type {
-  ConsumerGroup,
-  LogPosition,
-  PendingPast,
-  PendingPlace,
-  QueueOffset,
-  Topic,
-  Transfer,
-} from '@cometmq/model';
+import type { ConsumerGroup, LogPosition, PendingPlace, QueueOffset, Topic, Transfer } from '@cometmq/model';
 import { Message } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
@@ -29,6 +21,8 @@ interface Told {
   readonly says: Says;
   readonly wanted: Record<string, unknown>;
 }
+
+type About = Pick<TransferredMessage, 'past' | 'letter'>;
 
 class KindsWorld extends BrokerWorld {
   /** One message to each of the topic's first `queues` queues. */
@@ -58,7 +52,7 @@ class KindsWorld extends BrokerWorld {
   }
   private takes = 0;
   /** A message of another set, for the group alone. */
-  async takeOne(topic: Topic, id: string, liteTopic?: string, past?: PendingPast): Promise<void> {
+  async takeOne(topic: Topic, id: string, liteTopic?: string, about: About = {}): Promise<void> {
     const none = Buffer.alloc(0);
     const draft = { type: topic.type, tag: none, id: Buffer.from(id), group: none, keys: [] };
     const lite = liteTopic === undefined ? {} : { liteTopic: Buffer.from(liteTopic) };
@@ -77,7 +71,7 @@ class KindsWorld extends BrokerWorld {
           groupHash: 0,
           audience,
           payload,
-          past,
+          ...about,
         },
       ],
     });
@@ -572,6 +566,55 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     };
   },
 
+  /** Of one group; somebody else's is there before. */
+  async transferredLetter(world) {
+    const dead = await world.nameService.ensureInnerTopic(deadLetterTopic(world.group.name));
+    const letter = { groupId: world.group.id, originTopicId: world.topic.id, cause: 2, attempts: 5 };
+    await world.takeOne(dead, 'a', undefined, { letter });
+    await world.committed();
+    const [found] = await world.broker.store.readAll(await world.letters());
+    expect(found).toMatchObject({ originTopicId: world.topic.id, cause: 2, attempts: 5, letterOf: world.group.id });
+    return {
+      says: () => ({
+        directory: world.bounds(dead, 0),
+        sizes: world.count(dead),
+        transfers: world.broker.views.transfers.describe(),
+      }),
+      wanted: {
+        directory: '0-1',
+        sizes: 1,
+        transfers: [`${dead.id}/0 0+1 only ${world.group.id}`, 'from 5/broker-1 64 0', 'sent 0'],
+      },
+    };
+  },
+
+  async returnedLetter(world) {
+    const dead = await world.nameService.ensureInnerTopic(deadLetterTopic(world.group.name));
+    const letter = { groupId: world.group.id, originTopicId: world.topic.id, cause: 1, attempts: 5 };
+    await world.takeOne(dead, 'a', undefined, { letter });
+    const places = await world.letters();
+    const call = { groupId: world.group.id, places, replayId: 'r', who: 'ada' };
+    expect(await world.broker.replays.replay(call)).toEqual(['replayed']);
+    await world.committed();
+    return {
+      says: () => ({
+        directory: world.bounds(world.topic, 0),
+        sizes: world.count(world.topic),
+        transfers: world.broker.views.transfers.describe(),
+      }),
+      wanted: {
+        directory: '0-1',
+        sizes: 1,
+        transfers: [
+          `${world.topic.id}/0 0+1 only ${world.group.id}`,
+          `${dead.id}/0 0+1 only ${world.group.id}`,
+          'from 5/broker-1 64 0',
+          'sent 0',
+        ].sort(),
+      },
+    };
+  },
+
   /** Of each sort one that waits here before, and stays. */
   async transferredPending(world) {
     const later = await world.topicOf(delay, 'later');
@@ -581,8 +624,8 @@ const stories: Record<keyof typeof RecordKind, (world: KindsWorld) => Promise<To
     await world.pending('half', deals);
     const places = [{ brokerSet: 'broker-1', position: 7 as LogPosition, size: 70 }];
     const half = { checks: 4, lastCheckMs: 1, nextCheckMs: dueMs, parked: false };
-    await world.takeOne(later, 'a', undefined, { dueMs: dueMs + 1, storedMs: 1, half: undefined, places });
-    await world.takeOne(deals, 'b', undefined, { dueMs: 0, storedMs: 2, half, places });
+    await world.takeOne(later, 'a', undefined, { past: { dueMs: dueMs + 1, storedMs: 1, half: undefined, places } });
+    await world.takeOne(deals, 'b', undefined, { past: { dueMs: 0, storedMs: 2, half, places } });
     await world.committed();
     const from = { position: 7 as LogPosition, size: 70, from: 'broker-1' };
     return {

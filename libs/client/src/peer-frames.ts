@@ -4,7 +4,7 @@
  */
 import { memberId } from '@cometmq/model';
 import type { Epoch, GroupId, LogOutline, LogPosition, LogTail, QueueId, Refusal, SetState } from '@cometmq/model';
-import type { PendingPast, StandReason, TopicId } from '@cometmq/model';
+import type { LetterFacts, PendingPast, StandReason, TopicId } from '@cometmq/model';
 import { internal } from '@cometmq/proto';
 import { MqError, fieldBytes, putLength, putVarint, varintBytes } from '@cometmq/shared';
 
@@ -197,8 +197,9 @@ export function statusToWire({
 export function transferToWire({ messages, ...rest }: TransferCall): internal.TakeTransferRequest {
   return {
     ...rest,
-    messages: messages.map(({ audience, payload, past, ...each }) => ({
+    messages: messages.map(({ audience, payload, past, letter, ...each }) => ({
       ...each,
+      letter: letter && { ...letter },
       past: past && { ...past, places: [...past.places] },
       only: audience.only,
       groups: audience.groups.map((group) => ({ ...group })),
@@ -211,14 +212,19 @@ export function transferFromWire({ messages, ...rest }: internal.TakeTransferReq
   return {
     ...rest,
     transfer: rest.transfer as LogPosition,
-    messages: messages.map(({ only, groups, topicId, queueId, past, ...each }) => ({
+    messages: messages.map(({ only, groups, topicId, queueId, past, letter, ...each }) => ({
       ...each,
       ...(past && { past: pastFromWire(past) }),
+      ...(letter && { letter: letterFromWire(letter) }),
       topicId: topicId as TopicId,
       queueId: queueId as QueueId,
       audience: { only, groups: groups.map(({ groupId, attempts }) => ({ groupId: groupId as GroupId, attempts })) },
     })),
   };
+}
+
+function letterFromWire({ groupId, originTopicId, ...rest }: internal.LetterFacts): LetterFacts {
+  return { ...rest, groupId: groupId as GroupId, originTopicId: originTopicId as TopicId };
 }
 
 function pastFromWire({ places, ...past }: internal.PendingPast): PendingPast {

@@ -2,6 +2,7 @@ import type {
   Ask,
   Audience,
   Epoch,
+  LetterFacts,
   LogOutline,
   LogPosition,
   LogTail,
@@ -108,6 +109,8 @@ export interface TransferredMessage {
   readonly payload: Uint8Array;
   /** Of one that no queue shows: what it was. */
   readonly past?: PendingPast | undefined;
+  /** Of a dead letter. */
+  readonly letter?: LetterFacts | undefined;
 }
 
 export interface FollowHello {

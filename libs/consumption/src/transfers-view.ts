@@ -61,7 +61,7 @@ const layout = 1;
 export class TransfersView {
   readonly name = 'transfers';
   readonly kinds: ReadonlySet<RecordKind> = new Set<RecordKind>([
-    RecordKind.transferred,
+    ...[RecordKind.transferred, RecordKind.transferredLetter, RecordKind.returnedLetter],
     RecordKind.transferredPending,
     RecordKind.transferPending,
     RecordKind.transferPendingDone,
@@ -126,7 +126,14 @@ export class TransfersView {
   fold(record: FoldedRecord): void {
     switch (record.kind) {
       case RecordKind.transferred:
+      case RecordKind.transferredLetter:
         return this.foldTransferred(record as QueuedRecord);
+      case RecordKind.returnedLetter: {
+        const { topicId, queueId, queueOffset, payload } = record as QueuedRecord;
+        const mark = new Envelope(payload).transferMark;
+        assert(mark !== undefined, 'a dead letter that goes back says for whom');
+        return this.set(topicId, queueId, queueOffset, mark.audience);
+      }
       case RecordKind.transfer:
         return this.foldTransfer(record.position, decodeTransfer(record.payload));
       case RecordKind.transferDone:

@@ -29,6 +29,10 @@ export const RecordKind = {
   transferred: 9,
   /** A pending message that another broker set had: no queue shows it, as with `pending`; its envelope says what it was. */
   transferredPending: 10,
+  /** A dead letter that another broker set had, visible as a `transferred` one is: its envelope says why it is one. */
+  transferredLetter: 11,
+  /** A dead letter that came from another broker set goes back: visible in its topic, for the group alone that gave it up. */
+  returnedLetter: 12,
   /** Messages were handed out to a member of a group, or passed over for the whole group. */
   delivery: 16,
   /** Messages are done for a group. */

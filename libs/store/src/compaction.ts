@@ -156,6 +156,8 @@ export class Compaction {
       switch (kind) {
         case RecordKind.message:
         case RecordKind.transferred:
+        case RecordKind.transferredLetter:
+        case RecordKind.returnedLetter:
         case RecordKind.reference:
           return !directory.isOver(topicId, queueId, queueOffset) || isPinned(position);
         case RecordKind.pending:

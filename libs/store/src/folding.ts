@@ -212,6 +212,8 @@ export class Folding {
     switch (kind) {
       case RecordKind.message:
       case RecordKind.transferred:
+      case RecordKind.transferredLetter:
+      case RecordKind.returnedLetter:
         this.grow(record);
         break;
       case RecordKind.reference:

@@ -1,5 +1,5 @@
 /** What the store answers: a queue's bounds and entries, messages by their place, and those with an id, a key, a time. */
-import { decodeReference, KiB, RecordKind, type Reference } from '@cometmq/model';
+import { decodeReference, Envelope, KiB, RecordKind, referenceReason, type Reference } from '@cometmq/model';
 import type { LogPosition, QueueId, QueueOffset, TopicId } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
@@ -176,7 +176,7 @@ export class StoreReader {
   }
 
   private messageInMemory(record: LogRecord): StoredMessage | undefined {
-    if (record.kind !== RecordKind.reference) return stored(record, record.payload, record.topicId, record);
+    if (record.kind !== RecordKind.reference) return asItLies(record);
     const reference = decodeReference(record.payload);
     const { target } = reference;
     const origin = this.log.recordInMemory(target.position, target.size);
@@ -202,7 +202,7 @@ export class StoreReader {
     let next = 0;
     return records.map((record) => {
       if (record instanceof MqError) return record;
-      if (record.kind !== RecordKind.reference) return stored(record, record.payload, record.topicId, record);
+      if (record.kind !== RecordKind.reference) return asItLies(record);
       const reference = decodeReference(record.payload);
       const origin = origins[next++] ?? new MqError('NOT_FOUND', `no message at ${reference.target.position}`);
       return origin instanceof MqError ? origin : referred(record, origin.payload, reference);
@@ -239,8 +239,18 @@ export class StoreReader {
 }
 
 function referred(record: LogRecord, payload: Uint8Array, reference: Reference): StoredMessage {
-  const { target, originTopicId, cause, attempts } = reference;
-  return { ...stored(record, payload, originTopicId, target), cause, attempts };
+  const { target, originTopicId, cause, attempts, reason, groupId } = reference;
+  const letterOf = reason === referenceReason.deadLetter ? groupId : undefined;
+  return { ...stored(record, payload, originTopicId, target), cause, attempts, letterOf };
+}
+
+/** A record with a body of its own. */
+function asItLies(record: LogRecord): StoredMessage {
+  const letter =
+    record.kind === RecordKind.transferredLetter ? new Envelope(record.payload).transferMark?.letter : undefined;
+  if (!letter) return stored(record, record.payload, record.topicId, record);
+  const { groupId: letterOf, originTopicId, cause, attempts } = letter;
+  return { ...stored(record, record.payload, originTopicId, record), cause, attempts, letterOf };
 }
 
 function stored(

@@ -88,7 +88,11 @@ export interface ReferenceDraft {
 }
 
 /** A message that stands in its queue with its body: one that was sent here, or came from another broker set. */
-export type QueuedKind = typeof RecordKind.message | typeof RecordKind.transferred;
+export type QueuedKind =
+  | typeof RecordKind.message
+  | typeof RecordKind.transferred
+  | typeof RecordKind.transferredLetter
+  | typeof RecordKind.returnedLetter;
 
 /** A message that no queue shows yet: one that was sent here, or came from another broker set. */
 export type PendingKind = typeof RecordKind.pending | typeof RecordKind.transferredPending;
@@ -117,7 +121,8 @@ export interface StoredMessage extends LogRecord {
   readonly originTopicId: TopicId;
   /** The record that holds the payload: this one, or for a reference the one it refers to. */
   readonly origin: { readonly position: LogPosition; readonly size: number };
-  /** Of a dead letter: why it is one, and after how many deliveries. */
+  /** Of a dead letter: the group that gave it up, why, and after how many deliveries. */
+  readonly letterOf?: GroupId | undefined;
   readonly cause?: number | undefined;
   readonly attempts?: number | undefined;
 }

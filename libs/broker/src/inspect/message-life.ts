@@ -87,7 +87,7 @@ export class MessageLives {
         events.push(...pendingEvents(record, origin));
       }
     } else {
-      const kind = from === undefined ? 'stored' : 'cameOver';
+      const kind = from === undefined ? 'stored' : origin.kind === RecordKind.returnedLetter ? 'replayed' : 'cameOver';
       events.push({ ...event(kind, origin, standingOf(origin)), who: from ?? '' });
       standings.push(standingOf(origin));
     }
@@ -174,8 +174,8 @@ export class MessageLives {
 }
 
 const messageKinds = [
-  ...[RecordKind.message, RecordKind.transferred, RecordKind.reference],
-  ...[RecordKind.pending, RecordKind.transferredPending],
+  ...[RecordKind.message, RecordKind.reference, RecordKind.pending, RecordKind.transferredPending],
+  ...[RecordKind.transferred, RecordKind.transferredLetter, RecordKind.returnedLetter],
 ];
 
 /**

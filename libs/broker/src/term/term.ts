@@ -173,7 +173,6 @@ export class Term {
         elsewhere,
       ] as const),
     );
-    this.replays = this.buildReplays(parts);
     const { pullOffsets } = views;
     this.transfersIn = new TransfersIn({
       ...{ store, transfers, groups, directory, brokerName, logClock, lite },
@@ -182,6 +181,7 @@ export class Term {
         else this.transactions.start();
       },
     });
+    this.replays = this.buildReplays(parts);
     this.transfersOut = new TransfersOut({
       ...{ store, transfers, groups, pullOffsets, directory, brokerName, clock, logClock, log, peers: parts.peers },
       ...{ timers: views.delayed, far: this.delays.far, halves: views.halfMessages },
@@ -247,9 +247,10 @@ export class Term {
   }
 
   private buildReplays({ store: records, views, directory }: TermParts): DeadLetterReplays {
-    const { store, deliveries, lite, logClock, sends } = this;
+    const { store, deliveries, lite, logClock, sends, transfersIn } = this;
     return new DeadLetterReplays({
       ...{ store, logClock, records, groups: views.groups, directory },
+      giveBack: (...letter) => transfersIn.giveBack(...letter),
       send: (call, done) => sends.send(call, done),
       onReplayed: (groupId, letters) => {
         for (const topicId of new Set(letters.map((letter) => letter.topicId))) deliveries.changed(groupId, topicId);

@@ -11,6 +11,7 @@ import {
   encodeTransferDone,
   everybody,
   RecordKind,
+  type LetterFacts,
   type LogPosition,
   type PendingTransferMessage,
   type Topic,
@@ -169,8 +170,9 @@ export class OpenTransfers {
     const flat = transfer.queues.flatMap(({ topicId, queueId, messages }) =>
       messages.map((message) => ({ ...message, topicId, queueId })),
     );
-    return this.readEach(flat, ({ topicId, queueId, groupHash, audience }, index, { payload, tagHash }) => ({
-      ...{ index, topicId, queueId, tagHash, groupHash, audience, payload },
+    return this.readEach(flat, ({ topicId, queueId, groupHash, audience }, index, stored) => ({
+      ...{ index, topicId, queueId, tagHash: stored.tagHash, groupHash, audience, payload: stored.payload },
+      letter: letterOf(stored),
     }));
   }
 
@@ -198,4 +200,14 @@ export class OpenTransfers {
     const past = pastOf(message, stored, this.parts.brokerName);
     return { ...{ index, topicId, queueId, tagHash, groupHash }, audience: everybody, payload: stored.payload, past };
   }
+}
+
+/** What a dead letter says of itself; undefined: it is none. */
+export function letterOf({
+  letterOf: groupId,
+  originTopicId,
+  cause = 0,
+  attempts = 0,
+}: StoredMessage): LetterFacts | undefined {
+  return groupId === undefined ? undefined : { groupId, originTopicId, cause, attempts };
 }

@@ -14,7 +14,7 @@ import {
   type Topic,
 } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-import type { StorePorts } from '@cometmq/store';
+import type { StoredMessage, StorePorts } from '@cometmq/store';
 
 import { startOffset } from '../backlogs.js';
 import type { LogClock } from '../log-clock.js';
@@ -72,11 +72,11 @@ export class TransfersIn {
 
   private takeOne(
     { from, log, transfer }: TransferCall,
-    { index, topicId, queueId, tagHash, groupHash, audience, payload, past }: TransferredMessage,
+    { index, topicId, queueId, tagHash, groupHash, audience, payload, past, letter }: TransferredMessage,
     starts: ReadonlyMap<string, QueueOffset>,
   ): void {
     const { store, logClock } = this.parts;
-    const envelope = markedEnvelope(payload, { from, log, transfer, index, audience, past });
+    const envelope = markedEnvelope(payload, { from, log, transfer, index, audience, past, letter });
     const message = payload.subarray(new Envelope(payload).size);
     const draft = { topicId, tagHash, groupHash, timestampMs: logClock.nowMs(), payload: [envelope, message] };
     if (past) {
@@ -88,7 +88,30 @@ export class TransfersIn {
     const topic = this.topicOf(topicId);
     const queue = this.queueOf(topic, queueId, payload);
     for (const { groupId } of audience.groups) this.begin(groupId, topic, queue, starts);
-    store.appendMessage({ ...draft, queueId: queue }, RecordKind.transferred);
+    store.appendMessage({ ...draft, queueId: queue }, letter ? RecordKind.transferredLetter : RecordKind.transferred);
+  }
+
+  /**
+   * A dead letter that came from another set goes back to the group that gave it up, and to it alone.
+   *
+   * @returns where it stands
+   */
+  async giveBack(
+    groupId: GroupId,
+    topic: Topic,
+    { position, payload, tagHash, groupHash }: StoredMessage,
+  ): Promise<{ readonly queueId: QueueId; readonly offset: QueueOffset }> {
+    const { store, brokerName, logClock } = this.parts;
+    const audience = { only: true, groups: [{ groupId, attempts: 0 }] };
+    const first = toQueueId(0);
+    const starts = await this.startsByTime([{ topicId: topic.id, queueId: first, payload, audience }]);
+    const queueId = this.queueOf(topic, first, payload);
+    this.begin(groupId, topic, queueId, starts);
+    const envelope = markedEnvelope(payload, { from: brokerName, log: 0, transfer: position, index: 0, audience });
+    const message = payload.subarray(new Envelope(payload).size);
+    const draft = { topicId: topic.id, queueId, tagHash, groupHash, timestampMs: logClock.nowMs() };
+    const { offset } = store.appendMessage({ ...draft, payload: [envelope, message] }, RecordKind.returnedLetter);
+    return { queueId, offset };
   }
 
   /** A group that has never asked for the queue begins before the message, which was to be its. */
@@ -135,7 +158,9 @@ export class TransfersIn {
   }
 
   /** Where groups that begin at a time would begin. */
-  private async startsByTime(messages: readonly TransferredMessage[]): Promise<Map<string, QueueOffset>> {
+  private async startsByTime(
+    messages: readonly Pick<TransferredMessage, 'topicId' | 'queueId' | 'payload' | 'audience'>[],
+  ): Promise<Map<string, QueueOffset>> {
     const { directory, groups, store } = this.parts;
     const starts = new Map<string, QueueOffset>();
     for (const { topicId, queueId, payload, audience } of messages) {

@@ -11,7 +11,7 @@ import { encodeDropped, isOrdered, RecordKind, type QueueId, type Topic, type Tr
 import { failureFacts, sleep, type Clock } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
 
-import { OpenTransfers, type OpenTransferParts } from './open-transfers.js';
+import { letterOf, OpenTransfers, type OpenTransferParts } from './open-transfers.js';
 import { PendingPlanner, type PendingDecision, type PendingPlannerParts } from './pending-planner.js';
 import { TransferTargets } from './transfer-targets.js';
 import { TransferPlanner, type LeavingMessage, type PlannerParts, type PlannerStore } from './transfer-planner.js';
@@ -183,8 +183,9 @@ export class TransfersOut {
   private begin(topic: Topic, queueId: QueueId, messages: readonly LeavingMessage[]): void {
     for (const [to, its] of Map.groupBy(messages, (message) => message.to)) {
       const queues = [{ topicId: topic.id, queueId, messages: its.map(transferMessage) }];
-      const ready = its.map(({ tagHash, groupHash, audience, stored: { payload } }, index) => ({
-        ...{ index, topicId: topic.id, queueId, tagHash, groupHash, audience, payload },
+      const ready = its.map(({ tagHash, groupHash, audience, stored }, index) => ({
+        ...{ index, topicId: topic.id, queueId, tagHash, groupHash, audience, payload: stored.payload },
+        letter: letterOf(stored),
       }));
       this.openTransfers.begin(to, queues, ready);
     }

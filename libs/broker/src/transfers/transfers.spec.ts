@@ -4,7 +4,8 @@
  * network; groups that consume at the one set until it leaves, and at the other from then on.
  */
 import type { RecallResult, SendResult } from '@cometmq/client';
-import { MessageType, type ConsumerGroup, type EnvelopeDraft, type PendingPlace, type Topic } from '@cometmq/model';
+import { deadLetterTopic, Envelope, MessageType, queueId, queueOffset } from '@cometmq/model';
+import type { ConsumerGroup, EnvelopeDraft, PendingPlace, Topic } from '@cometmq/model';
 import { MqError, Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
@@ -319,6 +320,49 @@ describe('a broker set that leaves', () => {
     );
     await cluster.endTransaction(open, 'commit'); // By the id of the send, it is known as well.
     expect(await staying.drain(of)).toEqual(['open']);
+    await cluster.stop();
+  });
+
+  it('hands over dead letters: with whose they are and why, and they can be replayed, to their group alone', async () => {
+    const cluster = await new Cluster().start();
+    const { staying, leaving, nameService } = cluster;
+    const [weak, strong] = [
+      await nameService.createGroup({ name: 'weak', attemptsMax: 1 }),
+      await nameService.createGroup({ name: 'strong' }),
+    ];
+    for (const { id } of [weak, strong]) await leaving.poll({ groupId: id });
+    await leaving.send('poison', { tag: Buffer.from('blue') });
+    for (const { receipt } of await leaving.poll({ groupId: strong.id })) await leaving.ack(receipt);
+    await leaving.poll({ groupId: weak.id, invisibleMs: 100 });
+    const letterTopic = (): Topic | undefined => nameService.topics.get(deadLetterTopic(weak.name));
+    const letters = (set: SetWorld): number => {
+      const topic = letterTopic();
+      return topic ? set.leader.broker.store.bounds(topic.id, queueId(0)).committed : 0;
+    };
+    await leaving.until(() => letters(leaving) === 1, 'it is a dead letter');
+    await cluster.drain(() => letters(staying) === 1 && cluster.left === 0);
+    const { broker } = staying.leader;
+    const { store, replays } = broker;
+    const entries = await store.scan(letterTopic()!.id, queueId(0), queueOffset(0), 9);
+    const place = { position: entries.position(0), size: entries.size(0) };
+    const letter = await store.read(place.position, place.size);
+    expect(letter).toMatchObject({ originTopicId: staying.topic.id, letterOf: weak.id, cause: 1, attempts: 1 });
+    const call = { groupId: weak.id, places: [place, place], replayId: 'r1', who: 'ada' };
+    expect(await replays.replay(call)).toEqual(['replayed', 'open']);
+    await expect(replays.replay({ ...call, groupId: strong.id })).resolves.toEqual(['notALetter', 'notALetter']);
+    const [again, ...more] = await staying.poll({ groupId: weak.id });
+    expect([bodyOf(again!.payload), again!.receipt.attempt, more.length]).toEqual(['poison', 1, 0]);
+    await staying.ack(again!.receipt);
+    expect(await staying.poll({ groupId: strong.id })).toEqual([]);
+    const sent = await replays.resend({ groupId: weak.id, place, replayId: 'r2', who: 'ada' }, () =>
+      Promise.resolve([]),
+    );
+    expect(sent.queueId).toBe(0);
+    for (const { id } of [weak, strong]) {
+      expect((await staying.poll({ groupId: id })).map(({ payload }) => new Envelope(payload).id)).toEqual([
+        sent.messageId,
+      ]);
+    }
     await cluster.stop();
   });
 

@@ -296,6 +296,7 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
         audience,
       };
       const places = [{ brokerSet: 'broker-2', position: at(2 ** 41), size: 77 }];
+      const letter = { groupId: groupId(9), originTopicId: topicId(10), cause: 2, attempts: 17 };
       const half = { checks: 3, lastCheckMs: 2 ** 40, nextCheckMs: 2 ** 40 + 1, parked: true };
       const messages = [
         { ...message, index: 0, payload: Buffer.alloc(2_000_000, 1) },
@@ -305,6 +306,7 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
           payload: Buffer.from('five'),
           past: { dueMs: 2 ** 40, storedMs: 3, half: undefined, places },
         },
+        { ...message, index: 7, payload: Buffer.from('dead'), letter },
         { ...message, index: 6, payload: Buffer.from('half'), past: { dueMs: 0, storedMs: 4, half, places: [] } },
       ];
       await opened.peer.takeTransfer({
@@ -314,7 +316,7 @@ export function peersContract(name: string, open: (door: PeerDoor) => Promise<Op
         transfer: at(2 ** 40),
         messages,
       });
-      expect(door.said).toEqual([`takeTransfer broker-0 broker-1 ${2 ** 40} 0:2000000:1 5:4:1 6:4:1`]);
+      expect(door.said).toEqual([`takeTransfer broker-0 broker-1 ${2 ** 40} 0:2000000:1 5:4:1 7:4:1 6:4:1`]);
       expect(door.transfers[0]).toMatchObject({ log: 2 ** 32 - 1, messages });
     });
 

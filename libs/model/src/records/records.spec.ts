@@ -204,6 +204,8 @@ describe('records that several views fold', () => {
     ]) {
       expect(decodeTransferMark(elsewhere(encodeTransferMark({ ...mark, past })))).toEqual({ ...mark, past });
     }
+    const letter = { groupId: groupId(9), originTopicId: topicId(2 ** 32 - 1), cause: 2, attempts: 70_000 };
+    expect(decodeTransferMark(elsewhere(encodeTransferMark({ ...mark, letter })))).toEqual({ ...mark, letter });
     expect(decodeTransferMark(elsewhere(encodeTransferMark(mark)))).toEqual(mark);
   });
 

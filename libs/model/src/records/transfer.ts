@@ -16,6 +16,9 @@
  *
  *   | 1 | from text | log u32 | transfer | index | audience |
  *   | 2 | the same | past |                                  of a `transferredPending`: see records/pending-transfer.ts
+ *   | 3 | the same | group | topic | cause u8 | attempts |   of a `transferredLetter`: who gave it up, and where it was sent to
+ *
+ * `returnedLetter` has the first of these; `from` is the set itself, and transfer the position of the dead letter.
  */
 import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 
@@ -72,6 +75,16 @@ export interface TransferMark {
   readonly audience: Audience;
   /** Of one that no queue shows. */
   readonly past?: PendingPast | undefined;
+  readonly letter?: LetterFacts | undefined;
+}
+
+/** What a dead letter is: as the reference says that made it one. */
+export interface LetterFacts {
+  readonly groupId: GroupId;
+  /** The topic that the message was sent to. */
+  readonly originTopicId: TopicId;
+  readonly cause: number;
+  readonly attempts: number;
 }
 
 /** Nobody: a message that is on its way. */
@@ -80,6 +93,7 @@ export const everybody: Audience = { only: false, groups: [] };
 
 const layout = 1;
 const layoutOfPending = 2;
+const layoutOfLetter = 3;
 const out = new ByteWriter();
 
 export function encodeTransfer({ to, instead, queues }: Transfer): Uint8Array {
@@ -143,25 +157,36 @@ export function decodeTransferDone(payload: Uint8Array): LogPosition {
   return open(payload).whole() as LogPosition;
 }
 
-export function encodeTransferMark({ from, log, transfer, index, audience, past }: TransferMark): Uint8Array {
+export function encodeTransferMark({ from, log, transfer, index, audience, past, letter }: TransferMark): Uint8Array {
   out.begin();
-  out.u8(past ? layoutOfPending : layout);
+  out.u8(past ? layoutOfPending : letter ? layoutOfLetter : layout);
   out.text(from);
   out.u32(log);
   out.whole(transfer);
   out.whole(index);
   putAudience(out, audience);
   if (past) putPast(out, past);
+  else if (letter) {
+    out.whole(letter.groupId);
+    out.whole(letter.originTopicId);
+    out.u8(letter.cause);
+    out.whole(letter.attempts);
+  }
   return out.taken();
 }
 
 export function decodeTransferMark(bytes: Uint8Array): TransferMark {
-  const isPending = bytes[0] === layoutOfPending;
-  const from = open(bytes, isPending ? layoutOfPending : layout);
+  const [first] = bytes;
+  const known = first === layoutOfPending || first === layoutOfLetter ? first : layout;
+  const from = open(bytes, known);
   const [brokerSet, log] = [from.text(), from.u32()];
   const [transfer, index] = [from.whole() as LogPosition, from.whole()];
   const audience = takeAudience(from);
-  return { from: brokerSet, log, transfer, index, audience, ...(isPending && { past: takePast(from) }) };
+  const mark = { from: brokerSet, log, transfer, index, audience };
+  if (known === layoutOfPending) return { ...mark, past: takePast(from) };
+  if (known !== layoutOfLetter) return mark;
+  const [groupId, originTopicId] = [from.whole() as GroupId, from.whole() as TopicId];
+  return { ...mark, letter: { groupId, originTopicId, cause: from.u8(), attempts: from.whole() } };
 }
 
 export function putAudience(into: ByteWriter, { only, groups }: Audience): void {

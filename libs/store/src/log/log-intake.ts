@@ -10,7 +10,7 @@ import type { LogParts } from './log-parts.js';
 import type { RecordPlace } from './log-reader.js';
 import { eachReceived } from './received.js';
 import { recordBytesCeiling } from './log-limits.js';
-import { hasQueueHeader, RecordBlock, headerBytesOf } from './record.js';
+import { hasQueueHeader, isTransferredMessage, RecordBlock, headerBytesOf } from './record.js';
 import type { RecordDraft } from './record.js';
 import { clearBehind } from './recovery.js';
 
@@ -108,7 +108,7 @@ export class LogIntake {
   checkSize(kind: RecordKind, size: number): void {
     // The limit is for what others send. What the broker itself decides, for many at once, is never refused for its size, nor is
     // a message that another broker set took, and that says now where it was.
-    const isTaken = kind === RecordKind.transferred || kind === RecordKind.transferredPending;
+    const isTaken = isTransferredMessage(kind) || kind === RecordKind.transferredPending;
     const isSent = hasQueueHeader(kind) && !isTaken;
     const bytesMax = isSent ? this.limits.recordBytesMax : recordBytesCeiling;
     if (size > bytesMax) throw new MqError('MESSAGE_TOO_LARGE', `a record of ${size} bytes, at most ${bytesMax}`);

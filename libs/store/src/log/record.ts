@@ -65,6 +65,11 @@ export function hasQueueHeader(kind: number): boolean {
   return isQueued(kind) || isPending(kind);
 }
 
+/** Messages with a mark of a transfer that stand in a queue with their body. */
+export function isTransferredMessage(kind: number): boolean {
+  return kind === RecordKind.transferred || kind === RecordKind.transferredLetter || kind === RecordKind.returnedLetter;
+}
+
 /** Messages that no queue shows yet. */
 export function isPending(kind: number): boolean {
   return kind === RecordKind.pending || kind === RecordKind.transferredPending;
@@ -72,7 +77,7 @@ export function isPending(kind: number): boolean {
 
 /** Records that are one more entry of their queue. */
 export function isQueued(kind: number): boolean {
-  return kind === RecordKind.message || kind === RecordKind.reference || kind === RecordKind.transferred;
+  return kind === RecordKind.message || kind === RecordKind.reference || isTransferredMessage(kind);
 }
 
 export function headerBytesOf(kind: number): number {

@@ -32,7 +32,7 @@ export class QueueDirectory implements StateView {
   readonly name = 'directory';
   readonly kinds: ReadonlySet<RecordKind> = new Set([
     RecordKind.message,
-    RecordKind.transferred,
+    ...[RecordKind.transferred, RecordKind.transferredLetter, RecordKind.returnedLetter],
     RecordKind.reference,
     RecordKind.expiry,
     RecordKind.topicDeleted,
@@ -143,6 +143,8 @@ export class QueueDirectory implements StateView {
     switch (record.kind) {
       case RecordKind.message:
       case RecordKind.transferred:
+      case RecordKind.transferredLetter:
+      case RecordKind.returnedLetter:
       case RecordKind.reference:
         this.advance(record.topicId, record.queueId, record.queueOffset, record.position, record.size);
         break;

@@ -20,7 +20,7 @@ export class Sizes implements StateView {
   readonly name = 'sizes';
   readonly kinds: ReadonlySet<RecordKind> = new Set([
     RecordKind.message,
-    RecordKind.transferred,
+    ...[RecordKind.transferred, RecordKind.transferredLetter, RecordKind.returnedLetter],
     RecordKind.reference,
     RecordKind.expiry,
     RecordKind.topicDeleted,
@@ -52,6 +52,8 @@ export class Sizes implements StateView {
     switch (record.kind) {
       case RecordKind.message:
       case RecordKind.transferred:
+      case RecordKind.transferredLetter:
+      case RecordKind.returnedLetter:
       case RecordKind.reference:
         this.grow(record.topicId, record.size);
         break;

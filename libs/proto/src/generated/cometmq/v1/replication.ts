@@ -243,7 +243,20 @@ export interface TransferredMessage {
   /** As it lies in the other set's log: envelope and encoded message. */
   payload: Uint8Array;
   /** Present: no queue shows it. */
-  past: PendingPast | undefined;
+  past:
+    | PendingPast
+    | undefined;
+  /** Present: it is a dead letter. */
+  letter: LetterFacts | undefined;
+}
+
+/** What a dead letter is. */
+export interface LetterFacts {
+  groupId: number;
+  /** The topic that the message was sent to. */
+  originTopicId: number;
+  cause: number;
+  attempts: number;
 }
 
 /** What a message that no queue shows was in the set that it comes from. */
@@ -3050,6 +3063,7 @@ function createBaseTransferredMessage(): TransferredMessage {
     groups: [],
     payload: new Uint8Array(0),
     past: undefined,
+    letter: undefined,
   };
 }
 
@@ -3081,6 +3095,9 @@ export const TransferredMessage: MessageFns<TransferredMessage> = {
     }
     if (message.past !== undefined) {
       PendingPast.encode(message.past, writer.uint32(82).fork()).join();
+    }
+    if (message.letter !== undefined) {
+      LetterFacts.encode(message.letter, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -3170,6 +3187,14 @@ export const TransferredMessage: MessageFns<TransferredMessage> = {
             message.past = PendingPast.decode(reader, reader.uint32());
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.letter = LetterFacts.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3198,6 +3223,100 @@ export const TransferredMessage: MessageFns<TransferredMessage> = {
     message.past = (object.past !== undefined && object.past !== null)
       ? PendingPast.fromPartial(object.past)
       : undefined;
+    message.letter = (object.letter !== undefined && object.letter !== null)
+      ? LetterFacts.fromPartial(object.letter)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseLetterFacts(): LetterFacts {
+  return { groupId: 0, originTopicId: 0, cause: 0, attempts: 0 };
+}
+
+export const LetterFacts: MessageFns<LetterFacts> = {
+  encode(message: LetterFacts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== 0) {
+      writer.uint32(8).uint32(message.groupId);
+    }
+    if (message.originTopicId !== 0) {
+      writer.uint32(16).uint32(message.originTopicId);
+    }
+    if (message.cause !== 0) {
+      writer.uint32(24).uint32(message.cause);
+    }
+    if (message.attempts !== 0) {
+      writer.uint32(32).uint32(message.attempts);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LetterFacts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLetterFacts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.groupId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.originTopicId = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.cause = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LetterFacts>, I>>(base?: I): LetterFacts {
+    return LetterFacts.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LetterFacts>, I>>(object: I): LetterFacts {
+    const message = createBaseLetterFacts();
+    message.groupId = object.groupId ?? 0;
+    message.originTopicId = object.originTopicId ?? 0;
+    message.cause = object.cause ?? 0;
+    message.attempts = object.attempts ?? 0;
     return message;
   },
 };
