@@ -1,12 +1,14 @@
 // Goal: a broker set that leaves hands over what consumer groups are not done with, also of a group that is away: none is lost,
 // none comes twice to who was done with it. Method: two broker sets, one of which leaves while both are killed; then the group
 // that was away comes back and finds all of it at the other one. The same of delayed messages and open transactions, of which some
-// are taken back or ended by the handles of the set that is no more.
+// are taken back or ended by the handles of the set that is no more. And dead letters: listed and replayed where they are now, as
+// the set that has them is killed, too.
 import { Clients } from '../support/clients.js';
 import { freshCluster } from '../support/cluster.js';
 import { until } from '../support/until.js';
 
 const lateMessages = 300;
+const letterMessages = 80;
 
 interface Remains {
   readonly messages: number;
@@ -17,6 +19,20 @@ interface Remains {
 }
 interface Group {
   readonly lag: number;
+}
+interface Letter {
+  readonly id: string;
+  readonly brokerSet: string;
+  readonly originTopic?: string;
+  readonly cause?: string;
+  readonly attempts?: number;
+  readonly replayed?: { readonly mode: string };
+}
+interface Replayed {
+  readonly items: readonly { readonly id: string; readonly outcome: string }[];
+}
+interface ReplayOrders {
+  readonly items: readonly { readonly state: string; readonly replayed: number; readonly left: object }[];
 }
 
 describe('a broker set that leaves', () => {
@@ -167,6 +183,98 @@ describe('a broker set that leaves', () => {
       }
       await clients.end();
       expect(came.sort()).toEqual([...wanted].sort());
+    } finally {
+      await cluster.end();
+    }
+  }, 300_000);
+
+  it('hands over dead letters, which are replayed where they are now, each once', async () => {
+    const cluster = await freshCluster({ size: { sets: 2, proxies: 1 } });
+    try {
+      const clients = new Clients(
+        () => import('rocketmq-client-nodejs'),
+        () => ({ endpoints: cluster.proxies[0]?.address ?? '', tls: false, restUrl: cluster.restUrl }),
+      );
+      await clients.rest('POST', '/topics', { name: 'bills', writeQueues: 2 });
+      await clients.rest('POST', '/groups', { name: 'billing', attemptsMax: 1 });
+      const bodies = Array.from({ length: letterMessages }, (_, i) => `bill-${i}`);
+      const [producer, consumer] = [await clients.producer(), await clients.simple('billing', 'bills')];
+      for (let at = 0; at < bodies.length; at += 20) {
+        const some = bodies.slice(at, at + 20);
+        await Promise.all(some.map((body) => producer.send({ topic: 'bills', body: Buffer.from(body) })));
+      }
+      const listed = async (): Promise<readonly Letter[]> => {
+        const part = await clients.rest<{ items: readonly Letter[] }>('GET', '/dead-letters/billing?limit=500');
+        return part.items;
+      };
+      // What nobody acknowledges within its time is a dead letter: its only attempt was in vain.
+      await until(
+        'all are dead letters',
+        async () => {
+          await consumer.receive(32, 10_000).catch(() => []);
+          return (await listed().catch(() => [])).length === bodies.length;
+        },
+        120_000,
+      );
+      expect(new Set((await listed()).map(({ brokerSet }) => brokerSet)).size).toBe(2);
+      await clients.rest('PUT', '/broker-sets/broker-1/stage', { stage: 'draining' });
+      for (const victim of [cluster.brokers[1], cluster.brokers[0]]) {
+        await victim!.kill();
+        await victim!.start();
+      }
+      await until(
+        'broker-1 is out',
+        () =>
+          clients.rest('DELETE', '/broker-sets/broker-1').then(
+            () => true,
+            () => false, // It still holds some.
+          ),
+        120_000,
+      );
+      await cluster.brokers[1]!.kill();
+      const letters = await listed();
+      expect(
+        letters.map(({ brokerSet, originTopic, cause, attempts }) => [brokerSet, originTopic, cause, attempts]),
+      ).toEqual(bodies.map(() => ['broker-0', 'bills', 'attemptsUsed', 1]));
+      const half = letters.slice(0, letters.length / 2).map(({ id }) => id);
+      const replay = async (): Promise<string[]> => {
+        const { items } = await clients.rest<Replayed>('POST', '/dead-letters/billing/replay', { ids: half });
+        return items.map(({ outcome }) => outcome);
+      };
+      const first = replay().catch(() => undefined);
+      await cluster.brokers[0]!.kill();
+      await first;
+      await cluster.brokers[0]!.start();
+      // Whatever of it was done before the process ended: asked again, each has gone back, once.
+      await until(
+        'they are replayed',
+        () =>
+          replay().then(
+            () => true,
+            () => false,
+          ),
+        60_000,
+      );
+      expect(new Set(await replay())).toEqual(new Set(['open']));
+      await clients.rest('POST', '/dead-letters/billing/replays', { perSecond: 1_000 });
+      const orders = (): Promise<ReplayOrders> => clients.rest<ReplayOrders>('GET', '/dead-letters/billing/replays');
+      await until('the rest is, by an order', async () => (await orders()).items[0]?.state === 'done', 60_000);
+      expect((await orders()).items[0]).toMatchObject({ replayed: bodies.length - half.length, left: {} });
+      expect((await listed()).map(({ replayed }) => replayed?.mode)).toEqual(bodies.map(() => 'toGroup'));
+      const came: string[] = [];
+      const groupLag = async (): Promise<number> => (await clients.rest<Group>('GET', '/groups/billing')).lag;
+      await until(
+        () => `all are consumed; ${came.length} so far`,
+        async () => {
+          const messages = await consumer.receive(32, 30_000).catch(() => []);
+          await Promise.all(messages.map((message) => consumer.ack(message)));
+          came.push(...messages.map(({ body }) => body.toString()));
+          return came.length >= bodies.length && (await groupLag()) === 0;
+        },
+        120_000,
+      );
+      await clients.end();
+      expect(came.sort()).toEqual([...bodies].sort());
     } finally {
       await cluster.end();
     }

@@ -4,6 +4,7 @@
 import { GrpcDeadLetterAdmin, type DeadLetterAdmin, type LeaderChannels, type MessagePlace } from '@cometmq/client';
 import {
   deadLetterTopic,
+  encodeEnvelope,
   Envelope,
   MessageType,
   queueId,
@@ -64,6 +65,22 @@ class LettersWorld extends BrokerWorld {
     const topic = this.directory.topic(deadLetterTopic(this.group.name))!;
     const entries = await this.broker.store.scan(topic.id, queueId(0), 0 as QueueOffset, 100);
     return Array.from({ length: entries.count }, (_, i) => ({ position: entries.position(i), size: entries.size(i) }));
+  }
+
+  /** A dead letter of the group comes from another set. */
+  async takeLetter(id: string, index = 0): Promise<void> {
+    const dead = await this.nameService.ensureInnerTopic(deadLetterTopic(this.group.name));
+    this.nameService.putSet({ name: set });
+    const none = Buffer.alloc(0);
+    const draft = { type: MessageType.normal, tag: none, id: Buffer.from(id), group: none, keys: [] };
+    const message = Message.fromPartial({ body: Buffer.from(`body of ${id}`), systemProperties: { messageId: id } });
+    const payload = Buffer.concat([encodeEnvelope(draft), Message.encode(message).finish()]);
+    const letter = { groupId: this.group.id, originTopicId: this.topic.id, cause: 1, attempts: 2 };
+    const at = { index, topicId: dead.id, queueId: queueId(0), tagHash: 0, groupHash: 0 };
+    await this.broker.takeTransfer({
+      ...{ brokerSet: set, from: 'broker-1', log: 5, transfer: 64 as LogPosition },
+      messages: [{ ...at, audience: { only: false, groups: [] }, payload, letter }],
+    });
   }
 
   call(places: readonly MessagePlace[]) {
@@ -285,4 +302,43 @@ it('is sent once by calls that repeat one of which the note was refused; and aga
   const ends = await Promise.allSettled(both);
   expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   expect(await world.polled()).toHaveLength(3);
+});
+
+describe('one that came from another broker set', () => {
+  it('reaches a consumer that is waiting already; the letter and the message tell of it', async () => {
+    await world.takeLetter('a');
+    const waiting = world.poll({ waitMs: 60_000 });
+    const [letter] = await world.letters();
+    expect(await world.admin.replay(set, world.call([letter!]))).toEqual(['replayed']);
+    const [given] = await waiting;
+    expect(new Envelope(given!.payload).id).toBe('a');
+    expect(await world.replays()).toMatchObject([{ replayId: 'r1', who: 'ada', mode: 'toGroup', letters: [0] }]);
+    expect(await world.lifeOf(letter!)).toEqual(['cameOver broker-1', 'replayed ada']);
+    const entries = await world.broker.store.scan(world.topic.id, queueId(0), 0 as QueueOffset, 1);
+    const place = { position: entries.position(0), size: entries.size(0) };
+    expect(await world.lifeOf(place)).toEqual(['replayed ada', 'delivered']);
+    await world.ack(given!.receipt);
+    const again = { ...world.call([letter!]), replayId: 'r2', who: 'bob' };
+    expect(await world.admin.replay(set, again)).toEqual(['replayed']);
+    expect(await world.replays()).toMatchObject([{ replayId: 'r2', who: 'bob', letters: [0] }]); // The last time.
+  });
+
+  it.each(['restart', 'restartWithoutCheckpoint'] as const)('is known to have gone back after a %s', async (how) => {
+    for (const [index, id] of ['a', 'b', 'c'].entries()) await world.takeLetter(id, index);
+    const [, b, c] = await world.letters();
+    await world.admin.replay(set, world.call([b!]));
+    await world.inspection.stop();
+    await world[how]();
+    await world.look();
+    expect(await world.admin.replay(set, world.call([b!, c!]))).toEqual(['open', 'replayed']);
+    expect(await world.polled()).toEqual(['b 1', 'c 1']);
+    expect((await world.replays()).flatMap(({ letters }) => letters).sort()).toEqual([1, 2]);
+  });
+
+  it('can not be replayed where its topic is gone', async () => {
+    await world.takeLetter('a');
+    const letters = await world.letters();
+    await world.nameService.deleteTopic(world.topic.name);
+    expect(await world.admin.replay(set, world.call(letters))).toEqual(['gone']);
+  });
 });

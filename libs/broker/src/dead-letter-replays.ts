@@ -1,5 +1,4 @@
 /** Dead letters get another chance: where they stand in their queues, or as new messages of their topic. */
-import { createHash } from 'node:crypto';
 import type {
   Directory,
   Done,
@@ -14,15 +13,15 @@ import type {
   SendResult,
 } from '@cometmq/client';
 import { replaysPerCallMax } from '@cometmq/client';
-import type { GroupsView } from '@cometmq/consumption';
+import type { GroupsView, TransfersView } from '@cometmq/consumption';
 import {
   decodeReference,
   encodeDeadLettersReplayed,
   encodeEnvelope,
   Envelope,
   hashBytes,
-  MessageType,
   queueId,
+  queueOfGroup,
   RecordKind,
   referenceReason,
   releasesPending,
@@ -35,18 +34,19 @@ import {
   type Topic,
   type TopicId,
 } from '@cometmq/model';
-import { Encoding, Message, MessageType as WireType } from '@cometmq/proto';
 import { MqError } from '@cometmq/shared';
 import { findMessages, isPending, type LogRecord, type MessageStore } from '@cometmq/store';
 
+import { edited } from './edited-letter.js';
 import { messageRecord } from './inspect/message-life.js';
 import type { LogClock } from './log-clock.js';
+import { ReturnedLetters, type ForeignLetter } from './returned-letters.js';
 import type { TransfersIn } from './transfers/transfers-in.js';
 
 /** What is used of the store. */
 type Store = Pick<
   MessageStore,
-  'append' | 'bounds' | 'findById' | 'findReferences' | 'read' | 'readAll' | 'whenCommitted'
+  'append' | 'appendEnd' | 'bounds' | 'findById' | 'findReferences' | 'read' | 'readAll' | 'whenCommitted'
 >;
 
 export interface ReplayParts {
@@ -56,6 +56,7 @@ export interface ReplayParts {
   readonly groups: GroupsView;
   readonly directory: Directory;
   readonly logClock: LogClock;
+  readonly transfers: Pick<TransfersView, 'of'>;
   /** Of one that came from another broker set: it goes back to the group, as a message of its own. */
   readonly giveBack: TransfersIn['giveBack'];
   readonly send: (call: SendCall, done: Done<SendResult>) => void;
@@ -68,8 +69,6 @@ type ReplaysOf = (asked: LettersAsked) => Promise<readonly LetterReplay[]>;
 
 /** A dead letter, and the message that became it. */
 interface Letter {
-  /** Another broker set had the message that became it: it stands in no queue here. */
-  readonly cameOver: boolean;
   readonly letterTopicId: TopicId;
   readonly letterOffset: QueueOffset;
   readonly topicId: TopicId;
@@ -85,8 +84,11 @@ const sameIdMax = 16;
 export class DeadLetterReplays {
   /** Dead letters that are being sent again. */
   private readonly underWay = new Set<string>();
+  private readonly returned: ReturnedLetters;
 
-  constructor(private readonly parts: ReplayParts) {}
+  constructor(private readonly parts: ReplayParts) {
+    this.returned = new ReturnedLetters({ ...parts, underWay: this.underWay });
+  }
 
   /** One outcome for each place. Resolves when it is committed. @throws MqError CONSUMER_GROUP_NOT_FOUND, BAD_REQUEST */
   async replay({ groupId, places, replayId, who }: ReplayCall): Promise<ReplayOutcome[]> {
@@ -94,22 +96,18 @@ export class DeadLetterReplays {
     if (places.length > replaysPerCallMax) {
       throw new MqError('BAD_REQUEST', `${places.length} dead letters at once; at most ${replaysPerCallMax}`);
     }
-    const found: (Letter | undefined)[] = [];
+    const found: (Letter | ForeignLetter | undefined)[] = [];
     for (const place of places) found.push(await this.letter(group, place));
     // Everything that had to be read is known: from here on in one go, unless the group has gone meanwhile.
     this.groupOf(groupId);
-    const letters: ReplayedLetter[] = [];
-    const back: (Letter & { readonly place: MessagePlace })[] = [];
+    const letters: Letter[] = [];
+    const foreign: ForeignLetter[] = [];
     const taken = new Set<string>();
-    const outcomes = found.map((letter, i): ReplayOutcome => {
+    const outcomes = found.map((letter): ReplayOutcome | undefined => {
       if (!letter) return 'notALetter';
-      if (letter.cameOver) {
-        const key = `letter ${letter.letterOffset}`;
-        if (!this.parts.directory.topicById(letter.topicId)) return 'gone';
-        if (taken.has(key)) return 'open';
-        taken.add(key);
-        back.push({ ...letter, place: places[i] as MessagePlace });
-        return 'replayed';
+      if (isForeign(letter)) {
+        foreign.push(letter);
+        return undefined;
       }
       const key = `${letter.topicId}/${letter.queueId}/${letter.offset}`;
       const outcome = taken.has(key) ? 'open' : this.outcomeOf(group, letter);
@@ -118,36 +116,15 @@ export class DeadLetterReplays {
       letters.push(letter);
       return outcome;
     });
-    const letterTopicId = found.find((letter) => letter)?.letterTopicId;
-    if (letterTopicId === undefined) return outcomes;
-    const about = { replayId, who, groupId, letterTopicId };
-    if (letters.length > 0) {
-      const end = this.note({ mode: 'toGroup', ...about, letters });
+    const [first] = letters;
+    if (first) {
+      const end = this.note({ mode: 'toGroup', replayId, who, groupId, letterTopicId: first.letterTopicId, letters });
       this.parts.onReplayed(groupId, letters);
       await this.committed(end);
     }
-    if (back.length > 0) await this.giveBack(back, about);
-    return outcomes;
-  }
-
-  /** Those that came from another broker set are written once more, for the group alone. */
-  private async giveBack(
-    back: readonly (Letter & { readonly place: MessagePlace })[],
-    about: Pick<DeadLettersReplayed, 'replayId' | 'who' | 'groupId' | 'letterTopicId'>,
-  ): Promise<void> {
-    const { store, directory } = this.parts;
-    const letters: ReplayedLetter[] = [];
-    for (const { place, ...letter } of back) {
-      const topic = directory.topicById(letter.topicId);
-      if (!topic) continue; // It was deleted meanwhile.
-      const stored = await store.read(place.position, place.size);
-      const sent = await this.parts.giveBack(about.groupId, topic, stored);
-      letters.push({ ...letter, ...sent, sent });
-    }
-    if (letters.length === 0) return;
-    const end = this.note({ mode: 'toTopic', ...about, letters });
-    this.parts.onReplayed(about.groupId, letters);
-    await this.committed(end);
+    if (foreign.length === 0) return outcomes as ReplayOutcome[];
+    const returned = await this.returned.replay(group, foreign, { replayId, who });
+    return outcomes.map((outcome) => outcome ?? (returned.shift() as ReplayOutcome));
   }
 
   /**
@@ -184,7 +161,7 @@ export class DeadLetterReplays {
       ? { queue: before.queueId, offset: before.queueOffset }
       : await this.send(sent, topic, letter);
     const sentTo = { queueId: queue, offset };
-    const letters = [{ ...letter, ...(letter.cameOver && sentTo), sent: sentTo }];
+    const letters = [{ ...(isForeign(letter) ? { ...letter, ...sentTo } : letter), sent: sentTo }];
     await this.committed(this.note({ mode: 'toTopic', replayId, who, groupId, letterTopicId, letters }));
     return { messageId: sent.messageId, queueId: queue, offset };
   }
@@ -192,9 +169,9 @@ export class DeadLetterReplays {
   private async send(
     sent: ReturnType<typeof edited>,
     topic: Topic,
-    letter: Letter,
+    letter: Letter | ForeignLetter,
   ): Promise<{ readonly queue: QueueId; readonly offset: QueueOffset }> {
-    const queue = letter.queueId < topic.writeQueues ? letter.queueId : queueId(0);
+    const queue = queueOf(sent.draft.group, topic, letter);
     const { offset } = await new Promise<SendResult>((resolve, reject) => {
       const { tag, group } = sent.draft;
       this.parts.send(
@@ -223,10 +200,11 @@ export class DeadLetterReplays {
     return may === 'orderly' ? 'orderly' : 'open'; // What the group has not got to yet, it will.
   }
 
-  private async letter(group: ConsumerGroup, place: MessagePlace): Promise<Letter | undefined> {
+  private async letter(group: ConsumerGroup, place: MessagePlace): Promise<Letter | ForeignLetter | undefined> {
     const shown = await this.recordAt(place);
-    if (shown?.kind === RecordKind.transferredLetter) return cameOverAs(shown, group);
-    if (shown?.kind !== RecordKind.reference) return undefined;
+    if (!shown || this.hasGone(shown)) return undefined;
+    if (shown.kind === RecordKind.transferredLetter) return foreignLetter(shown, group, place);
+    if (shown.kind !== RecordKind.reference) return undefined;
     const { groupId, reason, target } = decodeReference(shown.payload);
     if (reason !== referenceReason.deadLetter || groupId !== group.id) return undefined;
     const origin = await this.recordAt(target);
@@ -234,7 +212,13 @@ export class DeadLetterReplays {
     if (!standing) return undefined;
     const { topicId, queueId: queue, queueOffset: offset } = standing;
     const { topicId: letterTopicId, queueOffset: letterOffset } = shown;
-    return { cameOver: false, letterTopicId, letterOffset, topicId, queueId: queue, offset };
+    return { letterTopicId, letterOffset, topicId, queueId: queue, offset };
+  }
+
+  /** It was handed over: it is replayed where it is now. */
+  private hasGone({ topicId, queueId: queue, queueOffset }: LogRecord): boolean {
+    const audience = this.parts.transfers.of(topicId, queue)?.at(queueOffset);
+    return audience?.only === true && audience.groups.length === 0;
   }
 
   /** The reference that made a delayed message, or a committed one, visible. */
@@ -276,62 +260,22 @@ export class DeadLetterReplays {
   }
 }
 
-function cameOverAs({ topicId, queueOffset, payload }: LogRecord, { id }: ConsumerGroup): Letter | undefined {
-  const letter = new Envelope(payload).transferMark?.letter;
-  if (letter?.groupId !== id) return undefined;
-  const place = { queueId: queueId(0), offset: 0 as QueueOffset };
-  return { cameOver: true, letterTopicId: topicId, letterOffset: queueOffset, topicId: letter.originTopicId, ...place };
+/** A message group's messages go where new ones of it do. */
+function queueOf(group: Uint8Array, topic: Topic, letter: Letter | ForeignLetter): QueueId {
+  if (!isForeign(letter)) return letter.queueId < topic.writeQueues ? letter.queueId : queueId(0);
+  return group.length > 0 ? queueId(queueOfGroup(hashBytes(group), topic.writeQueues)) : queueId(0);
 }
 
-/**
- * The stored message as it is sent again. What a queue shows at once is no delayed message and no half of a transaction. Its
- * id follows from what it is and from `copyOf`.
- */
-function edited(payload: Uint8Array, { body, tag, keys, properties }: ResendCall, copyOf: string) {
-  const envelope = new Envelope(payload);
-  let message: Message;
-  try {
-    message = Message.decode(envelope.message);
-  } catch {
-    message = Message.fromPartial({ body: envelope.message }); // It was never understood: it goes out as it came.
-  }
-  const system = message.systemProperties ?? Message.fromPartial({ systemProperties: {} }).systemProperties;
-  const type =
-    envelope.type === MessageType.delay || envelope.type === MessageType.transaction
-      ? MessageType.normal
-      : envelope.type;
-  const again = Message.fromPartial({
-    ...message,
-    ...(properties && { userProperties: new Map(properties) }),
-    ...(body && { body }),
-    systemProperties: {
-      ...system,
-      messageId: copyOf,
-      ...(type !== envelope.type && { messageType: WireType.NORMAL }),
-      deliveryTimestamp: undefined,
-      ...(tag !== undefined && { tag: tag === '' ? undefined : tag }),
-      ...(keys && { keys: [...keys] }),
-      ...(body && { bodyEncoding: Encoding.IDENTITY, bodyDigest: undefined }),
-    },
-  });
-  const messageId = createHash('sha256')
-    .update(Message.encode(again).finish())
-    .digest('hex')
-    .slice(0, 34)
-    .toUpperCase();
-  if (again.systemProperties) again.systemProperties.messageId = messageId;
-  const textTag = again.systemProperties?.tag ?? '';
-  return {
-    messageId,
-    message: Message.encode(again).finish(),
-    draft: {
-      type,
-      tag: Buffer.from(textTag),
-      id: Buffer.from(messageId),
-      group: Buffer.from(envelope.group),
-      keys: (again.systemProperties?.keys ?? []).map((key) => Buffer.from(key)),
-      ...(envelope.priority !== undefined && { priority: envelope.priority }),
-      ...(envelope.liteTopic !== undefined && { liteTopic: Buffer.from(envelope.liteTopic) }),
-    },
-  };
+function isForeign(letter: Letter | ForeignLetter): letter is ForeignLetter {
+  return 'place' in letter;
+}
+
+function foreignLetter(
+  { topicId, queueOffset, payload }: LogRecord,
+  { id }: ConsumerGroup,
+  place: MessagePlace,
+): ForeignLetter | undefined {
+  const letter = new Envelope(payload).transferMark?.letter;
+  if (letter?.groupId !== id) return undefined;
+  return { place, letterTopicId: topicId, letterOffset: queueOffset, topicId: letter.originTopicId };
 }

@@ -4,6 +4,7 @@ export * from './broker-members.js';
 export * from './delay-levels.js';
 export * from './envelope.js';
 export * from './filter.js';
+export * from './group-queue.js';
 export * from './home-set.js';
 export * from './identity.js';
 export * from './lite-queues.js';

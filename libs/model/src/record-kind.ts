@@ -31,7 +31,10 @@ export const RecordKind = {
   transferredPending: 10,
   /** A dead letter that another broker set had, visible as a `transferred` one is: its envelope says why it is one. */
   transferredLetter: 11,
-  /** A dead letter that came from another broker set goes back: visible in its topic, for the group alone that gave it up. */
+  /**
+   * A dead letter that came from another broker set goes back: visible in its topic, for the group alone that gave it up. Its
+   * envelope says which letter it was, and who ordered it.
+   */
   returnedLetter: 12,
   /** Messages were handed out to a member of a group, or passed over for the whole group. */
   delivery: 16,

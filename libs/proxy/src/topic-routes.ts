@@ -4,10 +4,17 @@
  * A route is built at first use and forgotten when the directory changes below it.
  */
 import type { BrokerLink, BrokerLinks, Directory, DirectoryUpdate } from '@cometmq/client';
-import { type QueueId, type Topic, hashText, homeSets, isRouted, queueId, setOfHash } from '@cometmq/model';
+import {
+  type QueueId,
+  type Topic,
+  hashText,
+  homeSets,
+  isRouted,
+  queueId,
+  queueOfGroup,
+  setOfHash,
+} from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-
-import { queueOfGroup } from './group-queue.js';
 
 export class TopicRoute {
   private turn: number;

@@ -23,6 +23,7 @@ import {
   decodeTransfer,
   eachDropped,
   eachExpired,
+  Envelope,
   hashText,
   RecordKind,
   type LogPosition,
@@ -57,7 +58,7 @@ export const decisiveKinds: ReadonlySet<RecordKind> = new Set<RecordKind>([
   ...[RecordKind.groupDeleted, RecordKind.timerMoved, RecordKind.transactionChecked, RecordKind.transactionParked],
   ...[RecordKind.transactionAudited, RecordKind.groupMoved, RecordKind.lagSampled],
   RecordKind.deadLettersReplayed,
-  ...[RecordKind.transfer, RecordKind.transferPending],
+  ...[RecordKind.transfer, RecordKind.transferPending, RecordKind.returnedLetter],
 ]);
 
 /** Entries of one stretch of the log, in its order. */
@@ -138,6 +139,11 @@ export class DecisionEntries {
           add(topicId, queueId, offset, offset);
           if (sent) add(topicId, sent.queueId, sent.offset, sent.offset);
         }
+        return;
+      }
+      case RecordKind.returnedLetter: {
+        const returned = new Envelope(payload).transferMark?.returned;
+        if (returned) add(returned.letterTopicId, 0, returned.letterOffset, returned.letterOffset);
         return;
       }
       case RecordKind.transfer:

@@ -3,14 +3,15 @@
  * all of them count, however long ago.
  */
 import type { LetterReplay, LettersAsked } from '@cometmq/client';
-import { decodeDeadLettersReplayed, RecordKind, type QueueOffset } from '@cometmq/model';
+import { decodeDeadLettersReplayed, Envelope, RecordKind, type QueueOffset } from '@cometmq/model';
 import { MqError, type Pacing } from '@cometmq/shared';
-import type { Candidate, StorePorts } from '@cometmq/store';
+import type { Candidate, LogRecord, StorePorts } from '@cometmq/store';
 
 import type { DecisionIndex } from './decision-index.js';
 
-/** Records that are read at once. */
+/** Records that are read at once: at most so many, and of so many bytes; one is read in any case. */
 const sliceRecords = 64;
+const sliceBytes = 4 * 1024 * 1024;
 /** Places of records that are kept in memory; of more letters than that, half are asked of at a time. */
 const placesMaxUsual = 65_536;
 
@@ -42,14 +43,15 @@ export class LetterReplays {
     const wanted = last - first + 1;
     const pace = this.pacing.begin();
     // The newest first: what is found once is the last time.
-    for (let end = places.length; end > 0 && known.size < wanted; end -= sliceRecords) {
-      const slice = places.slice(Math.max(0, end - sliceRecords), end);
+    for (let end = places.length, begin; end > 0 && known.size < wanted; end = begin) {
+      begin = sliceBefore(places, end);
+      const slice = places.slice(begin, end);
       for (const record of (await pace.during(this.store.readRecords(slice))).toReversed()) {
         if (pace.isOver) await pace.rest();
-        if (record instanceof MqError || record.kind !== RecordKind.deadLettersReplayed) continue;
-        const replay = decodeDeadLettersReplayed(record.payload);
-        if (replay.letterTopicId !== asked.letterTopicId || replay.groupId !== asked.groupId) continue;
-        const letters = replay.letters.map(({ letterOffset }) => letterOffset).filter(isNew);
+        if (record instanceof MqError) continue;
+        const replay = replayOf(record);
+        if (replay?.letterTopicId !== asked.letterTopicId || replay.groupId !== asked.groupId) continue;
+        const letters = replay.letters.filter(isNew);
         if (letters.length === 0) continue;
         for (const letter of letters) known.add(letter);
         const { replayId, who, mode } = replay;
@@ -78,4 +80,32 @@ export class LetterReplays {
     });
     return places;
   }
+}
+
+/** What the record says of dead letters that were replayed; undefined: nothing. */
+function replayOf({ kind, payload }: LogRecord) {
+  if (kind === RecordKind.deadLettersReplayed) {
+    const { letters, ...replay } = decodeDeadLettersReplayed(payload);
+    return { ...replay, letters: letters.map(({ letterOffset }) => letterOffset) };
+  }
+  const mark = kind === RecordKind.returnedLetter ? new Envelope(payload).transferMark : undefined;
+  const [group] = mark?.audience.groups ?? [];
+  if (!group || !mark?.returned) return undefined;
+  const { letterTopicId, letterOffset, replayId, who } = mark.returned;
+  return {
+    ...{ replayId, who, letterTopicId },
+    mode: 'toGroup' as const,
+    groupId: group.groupId,
+    letters: [letterOffset],
+  };
+}
+
+/** Where a slice begins that ends before `end`. */
+function sliceBefore(places: readonly Candidate[], end: number): number {
+  let begin = end - 1;
+  for (let bytes = places[begin]?.size ?? 0; begin > Math.max(0, end - sliceRecords); begin -= 1) {
+    bytes += places[begin - 1]?.size ?? 0;
+    if (bytes > sliceBytes) break;
+  }
+  return begin;
 }

@@ -77,7 +77,8 @@ export class MessageLives {
       shown.kind === RecordKind.reference ? await this.record(decodeReference(shown.payload).target) : shown;
     const events: LifeEvent[] = [];
     const standings: Standing[] = [];
-    const from = isTransferred(origin.payload) ? new Envelope(origin.payload).transferMark?.from : undefined;
+    const mark = isTransferred(origin.payload) ? new Envelope(origin.payload).transferMark : undefined;
+    const { from, returned } = mark ?? {};
     if (isPending(origin.kind)) {
       events.push({
         ...event(from === undefined ? 'pending' : 'cameOver', origin, standingOf(origin)),
@@ -87,8 +88,10 @@ export class MessageLives {
         events.push(...pendingEvents(record, origin));
       }
     } else {
-      const kind = from === undefined ? 'stored' : origin.kind === RecordKind.returnedLetter ? 'replayed' : 'cameOver';
-      events.push({ ...event(kind, origin, standingOf(origin)), who: from ?? '' });
+      const kind = from === undefined ? 'stored' : returned ? 'replayed' : 'cameOver';
+      const told = event(kind, origin, standingOf(origin));
+      const groupId = (returned && mark?.audience.groups[0]?.groupId) ?? told.groupId;
+      events.push({ ...told, groupId, who: returned?.who ?? from ?? '' });
       standings.push(standingOf(origin));
     }
     for (const record of await this.references(origin)) {
@@ -239,6 +242,14 @@ class Teller {
         if (!isIt || this.events.some(({ position }) => position === record.position)) return;
         const kind = mode === 'toGroup' ? 'replayed' : 'resent';
         this.events.push({ ...event(kind, record, this.standing), groupId, who });
+        return;
+      }
+      case RecordKind.returnedLetter: {
+        const mark = new Envelope(record.payload).transferMark;
+        const [group] = mark?.audience.groups ?? [];
+        const { letterTopicId, letterOffset, who = '' } = mark?.returned ?? {};
+        if (!group || letterTopicId !== topicId || letterOffset !== offset) return;
+        this.events.push({ ...event('replayed', record, this.standing), groupId: group.groupId, who });
         return;
       }
       case RecordKind.transfer: {

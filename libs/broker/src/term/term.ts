@@ -249,7 +249,7 @@ export class Term {
   private buildReplays({ store: records, views, directory }: TermParts): DeadLetterReplays {
     const { store, deliveries, lite, logClock, sends, transfersIn } = this;
     return new DeadLetterReplays({
-      ...{ store, logClock, records, groups: views.groups, directory },
+      ...{ store, logClock, records, groups: views.groups, transfers: views.transfers, directory },
       giveBack: (...letter) => transfersIn.giveBack(...letter),
       send: (call, done) => sends.send(call, done),
       onReplayed: (groupId, letters) => {

@@ -7,14 +7,16 @@ import {
   markedEnvelope,
   MessageType,
   queueId as toQueueId,
+  queueOfGroup,
   RecordKind,
   type GroupId,
   type QueueId,
   type QueueOffset,
+  type ReturnedFacts,
   type Topic,
 } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-import type { StoredMessage, StorePorts } from '@cometmq/store';
+import type { LogRecord, StorePorts } from '@cometmq/store';
 
 import { startOffset } from '../backlogs.js';
 import type { LogClock } from '../log-clock.js';
@@ -94,24 +96,31 @@ export class TransfersIn {
   /**
    * A dead letter that came from another set goes back to the group that gave it up, and to it alone.
    *
-   * @returns where it stands
+   * @param topic that the message was sent to
+   * @returns false: the topic or the group was deleted meanwhile
    */
   async giveBack(
     groupId: GroupId,
     topic: Topic,
-    { position, payload, tagHash, groupHash }: StoredMessage,
-  ): Promise<{ readonly queueId: QueueId; readonly offset: QueueOffset }> {
-    const { store, brokerName, logClock } = this.parts;
+    { position, payload, tagHash, groupHash }: LogRecord,
+    returned: ReturnedFacts,
+  ): Promise<boolean> {
+    const { id: topicId } = topic;
+    const { store, directory, brokerName, logClock } = this.parts;
     const audience = { only: true, groups: [{ groupId, attempts: 0 }] };
-    const first = toQueueId(0);
-    const starts = await this.startsByTime([{ topicId: topic.id, queueId: first, payload, audience }]);
-    const queueId = this.queueOf(topic, first, payload);
+    const { letterOffset } = returned;
+    const among = Math.max(1, topic.readQueues);
+    const wanted = toQueueId(groupHash === 0 ? letterOffset % among : queueOfGroup(groupHash, among));
+    const starts = await this.startsByTime([{ topicId, queueId: wanted, payload, audience }]);
+    if (!directory.topicById(topicId) || !directory.groupById(groupId)) return false;
+    const queueId = this.queueOf(topic, wanted, payload);
     this.begin(groupId, topic, queueId, starts);
-    const envelope = markedEnvelope(payload, { from: brokerName, log: 0, transfer: position, index: 0, audience });
+    const mark = { from: brokerName, log: 0, transfer: position, index: 0, audience, returned };
+    const envelope = markedEnvelope(payload, mark);
     const message = payload.subarray(new Envelope(payload).size);
-    const draft = { topicId: topic.id, queueId, tagHash, groupHash, timestampMs: logClock.nowMs() };
-    const { offset } = store.appendMessage({ ...draft, payload: [envelope, message] }, RecordKind.returnedLetter);
-    return { queueId, offset };
+    const draft = { topicId, queueId, tagHash, groupHash, timestampMs: logClock.nowMs() };
+    store.appendMessage({ ...draft, payload: [envelope, message] }, RecordKind.returnedLetter);
+    return true;
   }
 
   /** A group that has never asked for the queue begins before the message, which was to be its. */

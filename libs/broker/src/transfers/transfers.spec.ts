@@ -3,123 +3,14 @@
  * done with it, as often tried as it was; whatever breaks on the way. Method: two sets of real brokers on faked clocks, disks and
  * network; groups that consume at the one set until it leaves, and at the other from then on.
  */
-import type { RecallResult, SendResult } from '@cometmq/client';
-import { deadLetterTopic, Envelope, MessageType, queueId, queueOffset } from '@cometmq/model';
-import type { ConsumerGroup, EnvelopeDraft, PendingPlace, Topic } from '@cometmq/model';
+import type { RecallResult } from '@cometmq/client';
+import { MessageType, type ConsumerGroup, type PendingPlace } from '@cometmq/model';
 import { MqError, Prng } from '@cometmq/shared';
 import { seeds } from '@cometmq/shared/testing';
 
 import { settle } from '../broker-world.js';
-import type { BrokerService } from '../broker-service.js';
-import { bodyOf, sendCall, SetWorld } from '../member/set-world.js';
-
-/** Codes of one that waits no more where it stood. */
-const unknownHere: readonly string[] = ['MESSAGE_NOT_FOUND', 'INVALID_TRANSACTION_ID'];
-
-const pendingToo = { pendingBytesMax: 16 * 1024 * 1024 };
-
-/** Message groups c, d and g are at home at the set that leaves. */
-class Cluster {
-  readonly staying: SetWorld;
-  leaving!: SetWorld;
-
-  constructor(private readonly members = 1) {
-    this.staying = new SetWorld(members, pendingToo);
-  }
-
-  async start(): Promise<this> {
-    await this.staying.start();
-    this.leaving = new SetWorld(this.members, { ...pendingToo, brokerName: 'broker-1' }, false, this.staying);
-    await this.leaving.start();
-    this.tell();
-    return this;
-  }
-
-  get nameService(): SetWorld['nameService'] {
-    return this.staying.nameService;
-  }
-
-  /** Who leads, as the name service says it. */
-  tell(stage: 'serving' | 'draining' | 'gone' = 'serving'): void {
-    for (const [set, itsStage] of [
-      [this.staying, 'serving'],
-      [this.leaving, stage],
-    ] as const) {
-      const leader = set.leaders[0]?.address;
-      this.nameService.putSet({ name: set.name, stage: itsStage, ...(leader !== undefined && { leader }) });
-    }
-  }
-
-  /** It leaves, and all that can go has gone. */
-  async drain(isOver = () => this.left === 0): Promise<void> {
-    this.tell('draining');
-    await this.leaving.until(isOver, 'all has gone');
-  }
-
-  /** Messages that are not with the other set. */
-  get left(): number {
-    const { backlogs, views } = this.leaving.leader.broker;
-    let sum = views.transfers.open().length + views.delayed.size + views.halfMessages.size;
-    for (const groupId of backlogs.groupIds()) {
-      for (const { ready, inFlight, blocked } of backlogs.of(groupId)) sum += ready + inFlight + blocked;
-    }
-    return sum;
-  }
-
-  /** What the group has to do at a set. */
-  lag(set: SetWorld, group: ConsumerGroup): number {
-    return set.leader.broker.backlogs
-      .of(group.id)
-      .reduce((sum, one) => sum + one.ready + one.inFlight + one.blocked, 0);
-  }
-
-  /** Delayed, or half of a transaction: at the set that leaves. */
-  async pend(id: string, topic: Topic, draft: Partial<EnvelopeDraft>): Promise<PendingPlace> {
-    const { pending } = await this.leaving.trying((broker) =>
-      settle<SendResult>((done) => broker.send(sendCall(topic, 0, id, draft), done)),
-    );
-    return pending!;
-  }
-
-  /** As a proxy does with a handle of the set that leaves: where that does not know the message any more, the other may. */
-  async atItsSet<T>(place: PendingPlace, ask: (broker: BrokerService, place: PendingPlace) => Promise<T>): Promise<T> {
-    const { staying, leaving } = this;
-    try {
-      return await leaving.trying((broker) => ask(broker, place));
-    } catch (caught) {
-      if (!unknownHere.includes(MqError.from(caught).code)) throw caught;
-      return staying.trying((broker) => ask(broker, { ...place, from: 'broker-1' }));
-    }
-  }
-
-  recall(place: PendingPlace): Promise<RecallResult> {
-    return this.atItsSet(place, (broker, at) => settle((done) => broker.recall({ place: at }, done)));
-  }
-
-  endTransaction(place: PendingPlace, resolution: 'commit' | 'rollback'): Promise<void> {
-    return this.atItsSet(place, (broker, at) =>
-      settle<void>((done) => broker.endTransaction({ place: at, resolution, checked: false }, done)),
-    );
-  }
-
-  losesAnswers = true;
-  /** Of what the staying set takes, while it loses answers, some is not answered, some is cut short. */
-  loseAnswers(chance: Prng): void {
-    const { broker } = this.staying.members[0]!;
-    const take = broker.takeTransfer.bind(broker);
-    broker.takeTransfer = async (call) => {
-      if (!this.losesAnswers) return take(call);
-      const isCut = chance.chance(0.3);
-      const messages = isCut ? call.messages.slice(0, chance.below(call.messages.length)) : call.messages;
-      await take({ ...call, messages });
-      if (isCut || chance.chance(0.3)) throw new MqError('UNAVAILABLE', 'the answer is lost');
-    };
-  }
-
-  stop(): Promise<unknown> {
-    return Promise.all([this.staying.stop(), this.leaving.stop()]);
-  }
-}
+import { bodyOf, SetWorld } from '../member/set-world.js';
+import { Cluster, pendingToo } from './leaving-cluster.js';
 
 describe('a broker set that leaves', () => {
   it('hands over what a group is not done with: for it alone, once, as often tried as it was', async () => {
@@ -320,49 +211,6 @@ describe('a broker set that leaves', () => {
     );
     await cluster.endTransaction(open, 'commit'); // By the id of the send, it is known as well.
     expect(await staying.drain(of)).toEqual(['open']);
-    await cluster.stop();
-  });
-
-  it('hands over dead letters: with whose they are and why, and they can be replayed, to their group alone', async () => {
-    const cluster = await new Cluster().start();
-    const { staying, leaving, nameService } = cluster;
-    const [weak, strong] = [
-      await nameService.createGroup({ name: 'weak', attemptsMax: 1 }),
-      await nameService.createGroup({ name: 'strong' }),
-    ];
-    for (const { id } of [weak, strong]) await leaving.poll({ groupId: id });
-    await leaving.send('poison', { tag: Buffer.from('blue') });
-    for (const { receipt } of await leaving.poll({ groupId: strong.id })) await leaving.ack(receipt);
-    await leaving.poll({ groupId: weak.id, invisibleMs: 100 });
-    const letterTopic = (): Topic | undefined => nameService.topics.get(deadLetterTopic(weak.name));
-    const letters = (set: SetWorld): number => {
-      const topic = letterTopic();
-      return topic ? set.leader.broker.store.bounds(topic.id, queueId(0)).committed : 0;
-    };
-    await leaving.until(() => letters(leaving) === 1, 'it is a dead letter');
-    await cluster.drain(() => letters(staying) === 1 && cluster.left === 0);
-    const { broker } = staying.leader;
-    const { store, replays } = broker;
-    const entries = await store.scan(letterTopic()!.id, queueId(0), queueOffset(0), 9);
-    const place = { position: entries.position(0), size: entries.size(0) };
-    const letter = await store.read(place.position, place.size);
-    expect(letter).toMatchObject({ originTopicId: staying.topic.id, letterOf: weak.id, cause: 1, attempts: 1 });
-    const call = { groupId: weak.id, places: [place, place], replayId: 'r1', who: 'ada' };
-    expect(await replays.replay(call)).toEqual(['replayed', 'open']);
-    await expect(replays.replay({ ...call, groupId: strong.id })).resolves.toEqual(['notALetter', 'notALetter']);
-    const [again, ...more] = await staying.poll({ groupId: weak.id });
-    expect([bodyOf(again!.payload), again!.receipt.attempt, more.length]).toEqual(['poison', 1, 0]);
-    await staying.ack(again!.receipt);
-    expect(await staying.poll({ groupId: strong.id })).toEqual([]);
-    const sent = await replays.resend({ groupId: weak.id, place, replayId: 'r2', who: 'ada' }, () =>
-      Promise.resolve([]),
-    );
-    expect(sent.queueId).toBe(0);
-    for (const { id } of [weak, strong]) {
-      expect((await staying.poll({ groupId: id })).map(({ payload }) => new Envelope(payload).id)).toEqual([
-        sent.messageId,
-      ]);
-    }
     await cluster.stop();
   });
 

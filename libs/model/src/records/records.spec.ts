@@ -206,6 +206,8 @@ describe('records that several views fold', () => {
     }
     const letter = { groupId: groupId(9), originTopicId: topicId(2 ** 32 - 1), cause: 2, attempts: 70_000 };
     expect(decodeTransferMark(elsewhere(encodeTransferMark({ ...mark, letter })))).toEqual({ ...mark, letter });
+    const returned = { letterTopicId: topicId(8), letterOffset: queueOffset(2 ** 40), replayId: 'r', who: 'ada' };
+    expect(decodeTransferMark(elsewhere(encodeTransferMark({ ...mark, returned })))).toEqual({ ...mark, returned });
     expect(decodeTransferMark(elsewhere(encodeTransferMark(mark)))).toEqual(mark);
   });
 

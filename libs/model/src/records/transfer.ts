@@ -18,7 +18,11 @@
  *   | 2 | the same | past |                                  of a `transferredPending`: see records/pending-transfer.ts
  *   | 3 | the same | group | topic | cause u8 | attempts |   of a `transferredLetter`: who gave it up, and where it was sent to
  *
- * `returnedLetter` has the first of these; `from` is the set itself, and transfer the position of the dead letter.
+ * `returnedLetter`, in the log of a set that such a letter came to: an operator gave it another chance there. The mark says whom
+ * the message is for, and which letter it was and who ordered it, so that one record does it and tells of it; `from` is the set
+ * itself, and transfer the position of the letter:
+ *
+ *   | 4 | the same | letters' topic | letter's offset in queue 0 of it | replay id text | who text |
  */
 import { assert, ByteReader, ByteWriter } from '@cometmq/shared';
 
@@ -76,6 +80,8 @@ export interface TransferMark {
   /** Of one that no queue shows. */
   readonly past?: PendingPast | undefined;
   readonly letter?: LetterFacts | undefined;
+  /** Of a dead letter that goes back to its group. */
+  readonly returned?: ReturnedFacts | undefined;
 }
 
 /** What a dead letter is: as the reference says that made it one. */
@@ -87,6 +93,14 @@ export interface LetterFacts {
   readonly attempts: number;
 }
 
+/** Which dead letter goes back, and by whose order. */
+export interface ReturnedFacts {
+  readonly letterTopicId: TopicId;
+  readonly letterOffset: QueueOffset;
+  readonly replayId: string;
+  readonly who: string;
+}
+
 /** Nobody: a message that is on its way. */
 export const nobody: Audience = { only: true, groups: [] };
 export const everybody: Audience = { only: false, groups: [] };
@@ -94,6 +108,8 @@ export const everybody: Audience = { only: false, groups: [] };
 const layout = 1;
 const layoutOfPending = 2;
 const layoutOfLetter = 3;
+const layoutOfReturned = 4;
+const markLayouts: ReadonlySet<number> = new Set([layout, layoutOfPending, layoutOfLetter, layoutOfReturned]);
 const out = new ByteWriter();
 
 export function encodeTransfer({ to, instead, queues }: Transfer): Uint8Array {
@@ -157,9 +173,10 @@ export function decodeTransferDone(payload: Uint8Array): LogPosition {
   return open(payload).whole() as LogPosition;
 }
 
-export function encodeTransferMark({ from, log, transfer, index, audience, past, letter }: TransferMark): Uint8Array {
+export function encodeTransferMark(mark: TransferMark): Uint8Array {
+  const { from, log, transfer, index, audience, past, letter, returned } = mark;
   out.begin();
-  out.u8(past ? layoutOfPending : letter ? layoutOfLetter : layout);
+  out.u8(past ? layoutOfPending : letter ? layoutOfLetter : returned ? layoutOfReturned : layout);
   out.text(from);
   out.u32(log);
   out.whole(transfer);
@@ -171,19 +188,28 @@ export function encodeTransferMark({ from, log, transfer, index, audience, past,
     out.whole(letter.originTopicId);
     out.u8(letter.cause);
     out.whole(letter.attempts);
+  } else if (returned) {
+    out.whole(returned.letterTopicId);
+    out.whole(returned.letterOffset);
+    out.text(returned.replayId);
+    out.text(returned.who);
   }
   return out.taken();
 }
 
 export function decodeTransferMark(bytes: Uint8Array): TransferMark {
   const [first] = bytes;
-  const known = first === layoutOfPending || first === layoutOfLetter ? first : layout;
+  const known = first !== undefined && markLayouts.has(first) ? first : layout;
   const from = open(bytes, known);
   const [brokerSet, log] = [from.text(), from.u32()];
   const [transfer, index] = [from.whole() as LogPosition, from.whole()];
   const audience = takeAudience(from);
   const mark = { from: brokerSet, log, transfer, index, audience };
   if (known === layoutOfPending) return { ...mark, past: takePast(from) };
+  if (known === layoutOfReturned) {
+    const [letterTopicId, letterOffset] = [from.whole() as TopicId, from.whole() as QueueOffset];
+    return { ...mark, returned: { letterTopicId, letterOffset, replayId: from.text(), who: from.text() } };
+  }
   if (known !== layoutOfLetter) return mark;
   const [groupId, originTopicId] = [from.whole() as GroupId, from.whole() as TopicId];
   return { ...mark, letter: { groupId, originTopicId, cause: from.u8(), attempts: from.whole() } };

@@ -1,8 +1,7 @@
-import { mix } from '@cometmq/model';
+import { mix } from './home-set.js';
 
 /**
- * Which queue of its broker set a message group's messages go to. Nobody else computes it, so it only has to be stable: the
- * queue is found by jump consistent hashing, so that one more queue moves only the groups that it takes.
+ * Which queue of its broker set a message group's messages go to. Stable: the queue is found by jump consistent hashing, so that one more queue moves only the groups that it takes.
  */
 export function queueOfGroup(groupHash: number, queues: number): number {
   let seed = groupHash;

@@ -1,8 +1,6 @@
-import { hashText } from '@cometmq/model';
-
-import { setOfHash } from '@cometmq/model';
-
+import { hashText } from './envelope.js';
 import { queueOfGroup } from './group-queue.js';
+import { setOfHash } from './home-set.js';
 
 const groups = Array.from({ length: 20_000 }, (_, i) => hashText(`order-${i}`));
 const spread = (of: (group: number) => number): number[] => {
