@@ -5,7 +5,8 @@ import { MqError, Prng } from '@cometmq/shared';
 import { ManualClock, seeds } from '@cometmq/shared/testing';
 
 import { faultyDisk } from './disk/faulty-disk.js';
-import { MemoryDisk } from './disk/memory-disk.js';
+import { MemoryDisk, systemError } from './disk/memory-disk.js';
+import type { DamagedSegment } from './repairs.js';
 import type { Damage } from './log/segments.js';
 import { committed, idsOf, openStore, send } from './store-harness.js';
 import type { OpenedStore } from './store-harness.js';
@@ -31,6 +32,34 @@ async function twins(more: Parameters<typeof openStore>[0] = {}): Promise<{ one:
     one: await openStore({ ...onDisk, disk: one.disk, clock }),
     two: await openStore({ ...onDisk, ...more, disk }),
   };
+}
+
+/** A store whose disk had no room for the indexes of segments that it filled, and another one with the same records. */
+async function withoutIndexes(): Promise<{
+  readonly one: OpenedStore;
+  readonly two: OpenedStore;
+  readonly files: MemoryDisk;
+  readonly makeRoom: () => void;
+}> {
+  const files = new MemoryDisk();
+  let isFull = true;
+  const disk = faultyDisk(files, (operation, path) =>
+    isFull && operation === 'write' && path.startsWith('data/index/')
+      ? systemError('ENOSPC', 'no space left on device')
+      : undefined,
+  );
+  const one = await openStore({ ...onDisk, disk });
+  const { store, troubles } = one;
+  await store.beginEpoch(1 as Epoch, 0);
+  for (let i = 0; i < 40; i += 1) {
+    send(store, { topic: 1, queue: 0, id: `m${i}`, timestampMs: 1000 + i, bodyBytes: 500 });
+  }
+  await committed(store);
+  await store.checkpoint();
+  await store.idle();
+  expect(troubles.length).toBeGreaterThan(0);
+  const two = await openStore({ ...onDisk, disk: files.settled() });
+  return { one, two, files, makeRoom: () => (isFull = false) };
 }
 
 function sealedFile(disk: MemoryDisk, nth: number): Promise<string> {
@@ -99,6 +128,37 @@ describe('a damaged segment', () => {
     expect(again.store.sizes.segments).toBeLessThan(3);
     await again.store.stop();
     await one.store.stop();
+  });
+
+  // Goal: what a full disk left undone is done once there is room, whether or not anything more is sent. Method: no index
+  // file can be written while a segment fills; then it is damaged, and nothing is appended any more.
+  it('is made anew once its index can be written, which the disk had no room for', async () => {
+    const { one, two, files, makeRoom } = await withoutIndexes();
+    const { store } = one;
+    files.peek(`data/log/${await sealedFile(files, 0)}`).fill(7, 300, 320);
+    expect(await idsOrCode(store, 1)).toBe('CORRUPT_RECORD');
+    const [wanted] = store.repairs.wanted;
+    const { first, end } = wanted as DamagedSegment;
+    const mend = (): Promise<void> => store.repairs.mend(first, two.store.repairs.records(first, end));
+    expect(await code(mend())).toBe('STORAGE_FULL');
+    expect(store.repairs.wanted).toEqual([wanted]);
+    makeRoom();
+    await mend();
+    expect([store.repairs.wanted, await idsOf(store, 1, 0)]).toEqual([[], await idsOf(two.store, 1, 0)]);
+    await Promise.all([store.stop(), two.store.stop()]);
+  });
+
+  it('is given back, too, once there is room for its index', async () => {
+    const { one, two, makeRoom } = await withoutIndexes();
+    const { store } = one;
+    const { segments } = store.sizes;
+    const expire = (): Promise<void> => store.retention.run(2000 + hour, () => ({ ms: hour }));
+    await expire();
+    expect(store.sizes.segments).toBe(segments);
+    makeRoom();
+    await expire();
+    expect(store.sizes.segments).toBeLessThan(segments);
+    await Promise.all([store.stop(), two.store.stop()]);
   });
 
   it('is not mended by what is not all of it, and stays as it was', async () => {

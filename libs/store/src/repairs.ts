@@ -76,13 +76,19 @@ export class Repairs {
    * Makes the segment that begins at `first` anew of what `records` of another member gave for all of it. The damage is over
    * once it resolves; before, and on any failure, everything is as it was.
    *
-   * @throws MqError CORRUPT_RECORD where that is not what stood here; NOT_FOUND; UNAVAILABLE where the files are held; what
-   * `pieces` throws
+   * @throws MqError CORRUPT_RECORD where that is not what stood here; NOT_FOUND; UNAVAILABLE where the files are held;
+   * STORAGE_FULL; what `pieces` throws
    */
   async mend(first: LogPosition, pieces: AsyncIterable<Uint8Array>): Promise<void> {
     const { log, indexes } = this;
-    await indexes.idle();
+    await indexes.settle();
     const segment = indexes.sealedSegments.find((one) => one.first === first);
+    if (!segment && indexes.isStuck(first)) {
+      throw new MqError(
+        'STORAGE_FULL',
+        'the index of the damaged segment can not be written: it is made anew afterwards',
+      );
+    }
     if (!segment) throw new MqError('NOT_FOUND', `no sealed segment begins at position ${first}`);
     // What a view must still fold can't be missing.
     const mayLack = segment.end <= this.checkpoints.position;

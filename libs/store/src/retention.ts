@@ -107,7 +107,7 @@ export class Retention {
       const { foldings } = this.ground;
       const stopped = (): boolean => this.stopping || this.ground.foldings !== foldings;
       this.ground.noteExpired();
-      await this.ground.indexes.idle(); // A segment whose index is being written is not seen.
+      await this.ground.indexes.settle(); // A segment whose index is not written yet is not seen.
       await this.unlinkDead(stopped);
       await this.compaction.run(stopped);
     } while (this.again && !this.stopping);

@@ -92,6 +92,8 @@ export class SegmentIndexes {
   private readonly loadingHeads = new Map<number, Promise<SealedHead>>();
   private readonly hints = new Map<number, LogPosition>();
   private work: Promise<void> = Promise.resolve();
+  /** The newest segment in memory that is complete; -1: none is. */
+  private complete = -1;
   /** How many index files were made anew because they were missing or wrong. */
   rebuilt = 0;
 
@@ -116,6 +118,7 @@ export class SegmentIndexes {
     const names = await this.disk.list(this.folder);
     this.sealed = segments.filter((s) => s.sealed && s.first !== active).map((s) => this.sealedSegment(s, names));
     this.full = [];
+    this.complete = -1;
     this.current = new SegmentIndex(active);
     const wanted = new Set(this.sealed.map((s) => s.path));
     const strays = names.filter((name) => isIndexName(name) && !wanted.has(joinPath(this.folder, name)));
@@ -144,7 +147,28 @@ export class SegmentIndexes {
       this.full.some((s) => s.index.first === first),
       'a segment is filled before it is sealed',
     );
-    this.work = this.work.then(() => this.writeUpTo(first)).catch(this.onWriteFailed);
+    this.complete = first;
+    this.writeNext();
+  }
+
+  /**
+   * Resolves when the index files under way are written, and those that could not be written before (the disk was full) are,
+   * or still can't be.
+   */
+  async settle(): Promise<void> {
+    await this.work;
+    if ((this.full[0]?.index.first ?? Infinity) > this.complete) return;
+    this.writeNext();
+    await this.work;
+  }
+
+  /** The segment that begins there is complete, and its index can't be written: it is in none of `sealedSegments`. */
+  isStuck(first: LogPosition): boolean {
+    return first <= this.complete && this.full.some(({ index }) => index.first === first);
+  }
+
+  private writeNext(): void {
+    this.work = this.work.then(() => this.writeUpTo(this.complete)).catch(this.onWriteFailed);
   }
 
   /** Resolves when the index files under way are written. */
@@ -495,7 +519,7 @@ export class SegmentIndexes {
     return entries;
   }
 
-  private async writeUpTo(first: LogPosition): Promise<void> {
+  private async writeUpTo(first: number): Promise<void> {
     // A file that could not be written before (the disk was full) has its next chance here.
     for (;;) {
       const next = this.full[0];
