@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 
 /** Which simulations to run. */
@@ -11,6 +12,8 @@ export interface Wanted {
   readonly trace: boolean;
   /** Also behind a seed that fails. */
   readonly goesOn: boolean;
+  /** Processes that share the seeds; one seed is run in this process. */
+  readonly jobs: number;
 }
 
 export const usage = `npm run simulate -- [options]: broker sets, name servers, a proxy and clients on simulated machines, and what breaks
@@ -22,6 +25,7 @@ export const usage = `npm run simulate -- [options]: broker sets, name servers, 
   --all          each seed has all kinds of faults and all that clients do, not some
   --trace        prints all that happens
   --go-on        runs the seeds behind one that fails, too
+  --jobs N       processes that share the seeds (default: one for each core); which one runs a seed changes nothing
   --help         this
 
 A seed that fails prints what was wrong, and how to run it again; the same seed does the same. Exit status 1: one has failed.
@@ -41,6 +45,7 @@ export function read(args: readonly string[]): Wanted | { readonly print: string
         all: { type: 'boolean', default: false },
         trace: { type: 'boolean', default: false },
         'go-on': { type: 'boolean', default: false },
+        jobs: { type: 'string', default: String(availableParallelism()) },
         help: { type: 'boolean', default: false },
       },
     });
@@ -49,7 +54,9 @@ export function read(args: readonly string[]): Wanted | { readonly print: string
     const count = values.seed === undefined ? whole('seeds', values.seeds, 1, 1e9) : 1;
     const simMs = whole('ms', values.ms, 1, 1e9);
     const members = whole('members', values.members, 1, 3);
-    return { first, count, simMs, members, hasAll: values.all, trace: values.trace, goesOn: values['go-on'] };
+    // What two print at the same time nobody can read.
+    const jobs = values.trace ? 1 : whole('jobs', values.jobs, 1, 1_024);
+    return { first, count, simMs, members, hasAll: values.all, trace: values.trace, goesOn: values['go-on'], jobs };
   } catch (caught) {
     // An option that nobody knows, or one without its value.
     const { code, message } = caught as { readonly code?: string; readonly message: string };

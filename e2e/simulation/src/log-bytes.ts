@@ -26,12 +26,24 @@ export function segmentAt(
   let first = -1;
   let next = end;
   for (const name of disk.names(logFolder)) {
-    const file = segmentFile(name);
+    const file = fileOf(name);
     if (!file) continue;
     if (file.first > from) next = Math.min(next, file.first);
     else if (!file.compacted && file.first > first) first = file.first;
   }
   return first < 0 ? undefined : { first, to: next };
+}
+
+/** What names of files say: they are asked after every commit. */
+const files = new Map<string, ReturnType<typeof segmentFile>>();
+const filesMax = 10_000;
+
+function fileOf(name: string): ReturnType<typeof segmentFile> {
+  if (!files.has(name)) {
+    if (files.size >= filesMax) files.clear();
+    files.set(name, segmentFile(name));
+  }
+  return files.get(name);
 }
 
 export function rangeOf(

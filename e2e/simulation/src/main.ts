@@ -3,8 +3,9 @@
  * The first seed that fails ends it with 1; the same seed does the same again.
  */
 import { read } from './command-line.js';
+import { jobArgument, runOrders, share } from './jobs.js';
+import { type Ran, runSeed } from './run-seed.js';
 import { Tally } from './tally.js';
-import { simulate } from './workload.js';
 
 async function main(): Promise<number> {
   const wanted = read(process.argv.slice(2));
@@ -12,47 +13,38 @@ async function main(): Promise<number> {
     process.stdout.write(wanted.print);
     return wanted.status;
   }
-  const { first, count, simMs, members, hasAll, trace, goesOn } = wanted;
-  // Errors are part of life here; whence they came is of use where one seed is looked at.
-  if (count > 1) Error.stackTraceLimit = 0;
+  const { first, count, trace, goesOn, jobs, simMs, members, hasAll } = wanted;
+  const settings = { simMs, members, hasAll };
+  const began = process.cpuUsage();
   let simulatedMs = 0;
   let stepCount = 0;
+  let ranCount = 0;
   const failed: number[] = [];
-  const tally = new Tally();
-  const print = trace ? (line: string) => process.stdout.write(`${line}\n`) : undefined;
+  const onRan = ({ seed, hasFailed, says, simMs: lastedMs, steps }: Ran): void => {
+    ranCount += 1;
+    simulatedMs += lastedMs;
+    stepCount += steps;
+    if (hasFailed) failed.push(seed);
+    process.stdout.write(`${says}\n`);
+  };
   let seed = first;
-  for (; seed < first + count && (goesOn || failed.length === 0); seed += 1) {
-    const startMs = performance.now();
-    try {
-      const {
-        hash,
-        steps,
-        sent,
-        starts,
-        simMs: lastedMs,
-      } = await simulate({ seed, simMs, members, hasAll, print, tally });
-      const tookMs = Math.round(performance.now() - startMs);
-      simulatedMs += lastedMs;
-      stepCount += steps;
-      process.stdout.write(
-        `seed ${seed}: ${hash}, ${sent} messages, ${starts} starts, ${Math.round(lastedMs / 1_000)} s simulated in ${steps} steps, ${tookMs} ms\n`,
-      );
-    } catch (caught) {
-      failed.push(seed);
-      process.stdout.write(
-        `${(caught as Error).message}\nagain: npm run simulate -- --seed ${seed} --ms ${simMs} --members ${members}${hasAll ? ' --all' : ''} --trace\n`,
-      );
-    }
-  }
-  const ran = seed - first;
-  const { user, system } = process.cpuUsage();
-  const cpuS = (user + system) / 1e6;
-  const each = (count: number): number => Math.round(count / Math.max(1, ran));
+  const next = (): number | undefined => {
+    if (seed >= first + count || (!goesOn && failed.length > 0)) return undefined;
+    seed += 1;
+    return seed - 1;
+  };
+  let tally = new Tally();
+  let cpuS = 0;
+  if (count > 1) ({ tally, cpuS } = await share(Math.min(jobs, count), settings, next, onRan));
+  else onRan(await runSeed(first, settings, tally, trace ? (line) => process.stdout.write(`${line}\n`) : undefined));
+  const { user, system } = process.cpuUsage(began);
+  cpuS += (user + system) / 1e6;
+  const each = (sum: number): number => Math.round(sum / Math.max(1, ranCount));
   process.stdout.write(
     `${tally.table()}a seed has ${each(tally.faultCount)} faults, ${each(tally.sentCount)} acknowledged messages and ` +
-      `${each(stepCount)} steps\n${ran} seeds, ${failed.length} failed${failed.length > 0 ? ` (${failed.join(', ')})` : ''}, ` +
+      `${each(stepCount)} steps\n${ranCount} seeds, ${failed.length} failed${failed.length > 0 ? ` (${failed.join(', ')})` : ''}, ` +
       `${(simulatedMs / 3_600_000).toFixed(1)} hours simulated, ${cpuS.toFixed(1)} s of one core: ` +
-      `${Math.round((ran * 3_600) / cpuS)} seeds an hour and core\n`,
+      `${Math.round((ranCount * 3_600) / cpuS)} seeds an hour and core\n`,
   );
   return failed.length > 0 ? 1 : 0;
 }
@@ -61,4 +53,10 @@ process.on('unhandledRejection', (reason) => {
   process.stdout.write(`a mistake of ours: ${reason instanceof Error ? reason.stack : String(reason)}\n`);
   process.exit(1);
 });
-void main().then((code) => process.exit(code));
+if (process.argv[2] === jobArgument && process.send) {
+  // Errors are part of life here; whence they came is of use where one seed is looked at.
+  Error.stackTraceLimit = 0;
+  runOrders();
+} else {
+  void main().then((code) => process.exit(code));
+}

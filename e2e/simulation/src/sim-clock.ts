@@ -138,7 +138,8 @@ export class SimProcess implements Clock {
   timers = 0;
   private turns: (() => void)[] = [];
   private taken = 0;
-  private isPaused = false;
+  /** @internal */
+  isPaused = false;
 
   constructor(
     readonly name: string,
@@ -167,28 +168,7 @@ export class SimProcess implements Clock {
     return this.clock.nowMs;
   }
   after(delayMs: number, act: () => void): Timer {
-    this.timers += 1;
-    let counts = true;
-    const over = (): void => {
-      if (counts) this.timers -= 1;
-      counts = false;
-    };
-    const timer = this.clock.after(delayMs, () => {
-      over();
-      if (this.isPaused) this.soon(() => cancelled || act());
-      else if (!this.isOver) {
-        this.clock.takeTurn();
-        act();
-      }
-    });
-    let cancelled = false;
-    return {
-      cancel: () => {
-        cancelled = true;
-        over();
-        timer.cancel();
-      },
-    };
+    return new ProcessTimer(this, this.clock, delayMs, act);
   }
   soon(act: () => void): void {
     if (this.isOver) return;
@@ -223,5 +203,43 @@ export class SimProcess implements Clock {
     if (this.isListed || !this.isReady) return;
     this.isListed = true;
     this.clock.becameReady(this);
+  }
+}
+
+/** One of a process that may be paused or over when it is time. */
+class ProcessTimer implements Timer {
+  private counts = true;
+  private cancelled = false;
+  private readonly timer: Timer;
+
+  constructor(
+    private readonly process: SimProcess,
+    private readonly clock: SimClock,
+    delayMs: number,
+    private readonly act: () => void,
+  ) {
+    process.timers += 1;
+    this.timer = clock.after(delayMs, () => this.isTime());
+  }
+
+  cancel(): void {
+    this.cancelled = true;
+    this.over();
+    this.timer.cancel();
+  }
+
+  private isTime(): void {
+    const { process, clock, act } = this;
+    this.over();
+    if (process.isPaused) process.soon(() => this.cancelled || act());
+    else if (!process.isOver) {
+      clock.takeTurn();
+      act();
+    }
+  }
+
+  private over(): void {
+    if (this.counts) this.process.timers -= 1;
+    this.counts = false;
   }
 }

@@ -1,5 +1,5 @@
 import type { Prng } from '@cometmq/shared';
-import { type Disk, type DiskFile, isDiskFull } from '@cometmq/store';
+import { type Disk, type DiskFile, type DiskLock, isDiskFull, type OpenOptions } from '@cometmq/store';
 import { systemError } from '@cometmq/store/testing';
 
 import type { SimProcess } from './sim-clock.js';
@@ -17,8 +17,8 @@ export interface DiskCondition {
   hasFailed: boolean;
 }
 
-const syncs: readonly PropertyKey[] = ['writeDurably', 'sync', 'syncFolder'];
-const writes: readonly PropertyKey[] = ['write', 'writeDurably', 'sync', 'truncate', 'syncFolder', 'rename', 'unlink'];
+const syncs: ReadonlySet<Operation> = new Set(['writeDurably', 'sync', 'syncFolder']);
+const writes: ReadonlySet<Operation> = new Set([...syncs, 'write', 'truncate', 'rename', 'unlink'] as const);
 
 /**
  * A disk that takes its time, for one process: most operations a fraction of a millisecond, a few as long as a busy disk. What
@@ -32,19 +32,19 @@ export function slowDisk(
   condition: DiskCondition,
   met: (effect: Effect) => void,
 ): Disk {
-  const pause = (name: PropertyKey): Pause => {
+  const pause = (name: Operation): Pause => {
     const slow = chance.below(30) === 0;
     const tookMs = condition.slowMs + (slow ? 5 + chance.below(100) : 0.05 + chance.next());
     const hangsMs = condition.hangsUntilMs - process.monotonicMs();
     if (condition.slowMs > 0) met('a disk was slow');
-    const hangs = hangsMs > tookMs && writes.includes(name);
+    const hangs = hangsMs > tookMs && writes.has(name);
     const isMade = hangs && chance.below(2) === 0;
     if (hangs) met(isMade ? 'a write was made, and its answer hung' : 'a write hung, and was made afterwards');
     const wait = (): Promise<void> =>
       new Promise((resolve) => {
         process.after(Math.max(tookMs, hangsMs), resolve);
       });
-    const failure = syncs.includes(name) && condition.failsSync ? systemError('EIO', 'i/o error, fsync') : undefined;
+    const failure = syncs.has(name) && condition.failsSync ? systemError('EIO', 'i/o error, fsync') : undefined;
     if (failure) {
       condition.failsSync = false;
       condition.hasFailed = true;
@@ -52,8 +52,24 @@ export function slowDisk(
     }
     return { isMade, wait, failure };
   };
-  return slowed(disk, pause, met, (file) => slowed(file as DiskFile, pause, met));
+  const around = async <T>(name: Operation, act: () => Promise<T>): Promise<T> => {
+    const { isMade, wait, failure } = pause(name);
+    if (!isMade) await wait();
+    if (failure) throw failure;
+    let answer: T;
+    try {
+      answer = await act();
+    } catch (caught) {
+      if (isDiskFull(caught)) met('a disk was full');
+      throw caught;
+    }
+    if (isMade) await wait();
+    return answer;
+  };
+  return new SlowDisk(disk, around);
 }
+
+type Operation = Exclude<keyof Disk, 'realPath'> | Exclude<keyof DiskFile, 'path' | 'readNow'>;
 
 interface Pause {
   /** It comes behind what is done, not before. */
@@ -62,31 +78,77 @@ interface Pause {
   readonly failure: Error | undefined;
 }
 
-/** Every operation that answers later does so after a pause. `wrap`: what is opened is slow too. */
-function slowed<T extends object>(
-  target: T,
-  pause: (name: PropertyKey) => Pause,
-  met: (effect: Effect) => void,
-  wrap?: (opened: object) => object,
-): T {
-  return new Proxy(target, {
-    get: (of, name) => {
-      const found: unknown = Reflect.get(of, name);
-      if (typeof found !== 'function' || name === 'realPath' || name === 'readNow') {
-        return typeof found === 'function' ? (found.bind(of) as unknown) : found;
-      }
-      const act = found as (...args: unknown[]) => Promise<unknown>;
-      return async (...args: unknown[]): Promise<unknown> => {
-        const { isMade, wait, failure } = pause(name);
-        if (!isMade) await wait();
-        if (failure) throw failure;
-        const answer = await act.apply(of, args).catch((caught: unknown) => {
-          if (isDiskFull(caught)) met('a disk was full');
-          throw caught;
-        });
-        if (isMade) await wait();
-        return wrap && name === 'open' ? wrap(answer as object) : answer;
-      };
-    },
-  });
+/** Does it, before or after a pause. */
+type Around = <T>(name: Operation, act: () => Promise<T>) => Promise<T>;
+
+class SlowDisk implements Disk {
+  constructor(
+    private readonly disk: Disk,
+    private readonly around: Around,
+  ) {}
+
+  async open(path: string, options?: OpenOptions): Promise<DiskFile> {
+    const { disk, around } = this;
+    return new SlowFile(await around('open', () => disk.open(path, options)), around);
+  }
+  list(folder: string): Promise<string[]> {
+    return this.around('list', () => this.disk.list(folder));
+  }
+  makeFolder(folder: string): Promise<void> {
+    return this.around('makeFolder', () => this.disk.makeFolder(folder));
+  }
+  rename(from: string, to: string): Promise<void> {
+    return this.around('rename', () => this.disk.rename(from, to));
+  }
+  unlink(path: string): Promise<void> {
+    return this.around('unlink', () => this.disk.unlink(path));
+  }
+  syncFolder(folder: string): Promise<void> {
+    return this.around('syncFolder', () => this.disk.syncFolder(folder));
+  }
+  lock(path: string): Promise<DiskLock | undefined> {
+    return this.around('lock', () => this.disk.lock(path));
+  }
+  freeBytes(folder: string): Promise<number> {
+    return this.around('freeBytes', () => this.disk.freeBytes(folder));
+  }
+  realPath(path: string): string {
+    return this.disk.realPath(path);
+  }
+}
+
+class SlowFile implements DiskFile {
+  readonly path: string;
+
+  constructor(
+    private readonly file: DiskFile,
+    private readonly around: Around,
+  ) {
+    this.path = file.path;
+  }
+
+  size(): Promise<number> {
+    return this.around('size', () => this.file.size());
+  }
+  read(into: Uint8Array, at: number): Promise<number> {
+    return this.around('read', () => this.file.read(into, at));
+  }
+  readNow(into: Uint8Array, at: number): number {
+    return this.file.readNow(into, at);
+  }
+  write(chunks: readonly Uint8Array[], at: number): Promise<void> {
+    return this.around('write', () => this.file.write(chunks, at));
+  }
+  writeDurably(chunks: readonly Uint8Array[], at: number): Promise<void> {
+    return this.around('writeDurably', () => this.file.writeDurably(chunks, at));
+  }
+  truncate(size: number): Promise<void> {
+    return this.around('truncate', () => this.file.truncate(size));
+  }
+  sync(): Promise<void> {
+    return this.around('sync', () => this.file.sync());
+  }
+  close(): Promise<void> {
+    return this.around('close', () => this.file.close());
+  }
 }

@@ -44,7 +44,8 @@ interface Way {
 
 interface Server {
   readonly process: SimProcess;
-  readonly services: readonly GrpcService[];
+  /** By path. */
+  readonly methods: ReadonlyMap<string, GrpcService['methods'][string]>;
 }
 
 /** What may be under way before a writer is told to wait. */
@@ -63,7 +64,10 @@ export class SimNetwork {
   ) {}
 
   listen({ host, process }: Speaker, services: readonly GrpcService[]): void {
-    this.servers.set(host, { process, services });
+    const methods = services.flatMap((service) =>
+      Object.entries(service.methods).map(([name, method]) => [`/${service.name}/${name}`, method] as const),
+    );
+    this.servers.set(host, { process, methods: new Map(methods) });
   }
 
   /** The process on this machine is gone, and the machine says so. */
@@ -264,7 +268,7 @@ class SimCall implements DuplexStream {
     const sent = request && whole(request);
     connection.ask((server) => {
       this.far = new FarEnd(connection, this, server.process, options);
-      this.far.start(server.services, path, sent);
+      this.far.start(server, path, sent);
     });
     this.timer =
       options.deadlineMs === undefined
@@ -367,9 +371,8 @@ class FarEnd implements CallContext, UnaryReply, MessageSink {
     this.window = new Window(process);
   }
 
-  start(services: readonly GrpcService[], path: string, request: Uint8Array | undefined): void {
-    const [, service, name] = path.split('/');
-    const method = services.find((each) => each.name === service)?.methods[name ?? ''];
+  start({ methods }: Server, path: string, request: Uint8Array | undefined): void {
+    const method = methods.get(path);
     if (!method) this.fail(grpcStatus.UNIMPLEMENTED, `unknown method ${path}`);
     else if (method.kind === 'bidi') method.handler(this, this.incoming, this);
     else method.handler(request ?? new Uint8Array(0), this, this);

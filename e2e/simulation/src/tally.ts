@@ -30,6 +30,11 @@ const told: Readonly<Record<string, Effect | undefined>> = {
   'a damaged segment was mended from another member': 'a damaged segment was made anew',
 };
 
+/** All that a tally has counted, as it goes from one process to another. */
+export type TallyCounts = Readonly<
+  Record<'faults' | 'effects' | 'sent' | 'paths', readonly (readonly [string, number])[]>
+>;
+
 export class Tally {
   private readonly faults = new Map<FaultKind, number>(faultKinds.map((kind) => [kind, 0]));
   private readonly effects = new Map<Effect, number>(effects.map((effect) => [effect, 0]));
@@ -53,6 +58,19 @@ export class Tally {
     const effect = told[said];
     if (effect) this.effect(effect);
     this.paths.set(said, (this.paths.get(said) ?? 0) + 1);
+  }
+
+  counts(): TallyCounts {
+    const { faults, effects, sent, paths } = this;
+    return { faults: [...faults], effects: [...effects], sent: [...sent], paths: [...paths] };
+  }
+  /** What another one has counted. */
+  add(counts: TallyCounts): void {
+    const { faults, effects, sent, paths } = this;
+    const into: Readonly<Record<keyof TallyCounts, Map<string, number>>> = { faults, effects, sent, paths };
+    for (const what of ['faults', 'effects', 'sent', 'paths'] as const) {
+      for (const [name, count] of counts[what]) into[what].set(name, (into[what].get(name) ?? 0) + count);
+    }
   }
 
   get faultCount(): number {

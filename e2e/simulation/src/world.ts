@@ -45,6 +45,8 @@ const proxyHost = 'proxy';
 export class Trace {
   lines = 0;
   private readonly hash = createHash('sha256');
+  /** Not hashed yet: many at once cost less than each of them. */
+  private waiting = '';
 
   constructor(
     private readonly clock: SimClock,
@@ -55,12 +57,19 @@ export class Trace {
   note(what: string, facts?: object): void {
     const line = `${this.clock.nowMs.toFixed(3)} ${what}`;
     this.lines += 1;
-    this.hash.update(`${line}\n`);
+    this.waiting += `${line}\n`;
+    if (this.waiting.length > 64 * KiB) this.take();
     this.print?.(facts === undefined ? line : `${line} ${inspect(facts, { breakLength: Infinity, compact: true })}`);
   }
   /** @param committed the bytes of the log */
   digest(committed: Uint8Array): string {
+    this.take();
     return this.hash.copy().update(committed).digest('hex').slice(0, 16);
+  }
+
+  private take(): void {
+    this.hash.update(this.waiting);
+    this.waiting = '';
   }
 }
 

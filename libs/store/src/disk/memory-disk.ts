@@ -255,11 +255,16 @@ export class MemoryDisk implements Disk {
 
   async freeBytes(): Promise<number> {
     await this.turn();
-    return this.capacityBytes - this.usedBytes();
+    return this.roomBytes();
   }
 
   realPath(path: string): string {
     return joinPath('/memory', path);
+  }
+
+  /** @internal */
+  roomBytes(): number {
+    return this.capacityBytes === Infinity ? Infinity : this.capacityBytes - this.usedBytes();
   }
 
   usedBytes(): number {
@@ -394,7 +399,7 @@ class MemoryFile implements DiskFile {
     let to = at;
     for (const chunk of chunks) {
       const grows = Math.max(0, to + chunk.byteLength - this.inode.size);
-      const short = grows - (this.disk.capacityBytes - this.disk.usedBytes());
+      const short = grows - this.disk.roomBytes();
       if (short > 0) {
         // As the kernel does: what fits is written, then the failure is told.
         const fits = Math.max(0, chunk.byteLength - short);
