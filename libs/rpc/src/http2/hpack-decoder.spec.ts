@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { encodeHuffman, encodeInteger, encodeLiteral } from '../testing/hpack-encoder.js';
 import { H2Failure } from './constants.js';
-import { HpackDecoder } from './hpack-decoder.js';
+import { HeaderField, HpackDecoder } from './hpack-decoder.js';
 import { decodeHuffman } from './huffman.js';
 
 const limits = { tableBytesMax: 4_096, listBytesMax: 32_768 };
@@ -132,27 +132,59 @@ it('shares the headers of a block that comes again, and does not where the table
   expect(decoder.decode(indexed, 0, 1).get('a')).toBe('two');
 });
 
-it.each([false, true])(
-  'reads a long literal once while it comes again, and anew when it does not (Huffman: %s)',
-  (huffman) => {
+describe('literals that come again', () => {
+  const signature = `Signature=${'0123456789abcdef'.repeat(8)}`;
+
+  it.each([false, true])('are read once while they stand at their place (Huffman: %s)', (huffman) => {
     const decoder = new HpackDecoder(limits);
-    const decode = (name: string, value: string) => {
-      const block = Buffer.from(encodeLiteral(name, value, 'never', huffman));
-      const [field] = decoder.decode(block, 0, block.length).fields;
-      return field;
+    const decode = (...pairs: readonly (readonly [string, string])[]) => {
+      const bytes = pairs.flatMap(([name, value]) => encodeLiteral(name, value, 'never', huffman));
+      return decoder.decode(Buffer.from(bytes), 0, bytes.length).fields;
     };
-    const value = `Signature=${'0123456789abcdef'.repeat(8)}`;
-    const once = decode('authorization', value);
-    expect(once).toMatchObject({ name: 'authorization', value });
-    expect(decode('x-mq-request-id', 'a short one between')).toMatchObject({ value: 'a short one between' });
-    expect(decode('authorization', value)).toBe(once);
-    const others = [`${value}f`, value.slice(0, -1), `${value.slice(0, -1)}0`, 'x'.repeat(2_000), 'y'];
-    for (const other of others)
-      expect(decode('authorization', other)).toMatchObject({ name: 'authorization', value: other });
-    expect(decode('another', value)).toMatchObject({ name: 'another', value });
-    expect(decode('authorization', value)).toMatchObject({ name: 'authorization', value });
-  },
-);
+    const call = (id: string) =>
+      decode(['x-mq-date-time', '20261130T120000Z'], ['id', id], ['authorization', signature]);
+    const [time, , authorization] = call('one');
+    for (let i = 0; i < 40; i += 1) {
+      const [sameTime, id, sameAuthorization] = call(`call ${i}`);
+      expect([sameTime === time, sameAuthorization === authorization, id?.value]).toEqual([true, true, `call ${i}`]);
+    }
+    expect(decode(['authorization', signature])[0]).toMatchObject({ name: 'authorization', value: signature });
+    const others = [`${signature}f`, signature.slice(0, -1), `${signature.slice(0, -1)}0`, 'x'.repeat(2_000), 'y', ''];
+    for (const value of others) expect(decode(['authorization', value])[0]).toMatchObject({ value });
+    expect(decode(['another', ''])[0]).toMatchObject({ name: 'another', value: '' });
+  });
+
+  // Goal: whatever stood at a place before, what is read is what was sent. Method: few names and values, so that blocks share some.
+  it('are never taken for others (seed 11)', () => {
+    const names = ['a', 'b', 'date', 'te', 'x'.repeat(70), 'x-mq-date-time'];
+    const values = ['', 'a', 'b', 'trailers', 'v'.repeat(60), `${'v'.repeat(59)}w`, 'w'.repeat(600), signature];
+    const literal = fc.record({
+      name: fc.constantFrom(...names),
+      value: fc.constantFrom(...values),
+      how: fc.constantFrom('plain' as const, 'never' as const),
+      huffman: fc.boolean(),
+      byIndex: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(fc.array(literal, { maxLength: 8 }), { maxLength: 40 }), (blocks) => {
+        const decoder = new HpackDecoder(limits);
+        for (const fields of blocks) {
+          const bytes = fields.flatMap(({ name, value, how, huffman, byIndex }) => {
+            const [, ...text] = encodeLiteral(name, value, how, huffman);
+            if (!byIndex || name !== 'date') return [how === 'never' ? 0x10 : 0, ...text];
+            return [...encodeInteger(33, 4, 0), ...encodeLiteral('', value, how, huffman).slice(2)];
+          });
+          const found = decoder.decode(Buffer.from(bytes), 0, bytes.length).fields;
+          const fresh = fields.map(({ name, value }) => new HeaderField(name, value));
+          expect(found.map(({ name, value, kind }) => [name, value, kind])).toEqual(
+            fresh.map(({ name, value, kind }) => [name, value, kind]),
+          );
+        }
+      }),
+      { seed: 11, numRuns: 400 },
+    );
+  });
+});
 
 describe('what is not allowed', () => {
   const decode = (bytes: number[]) => () => new HpackDecoder(limits).decode(Buffer.from(bytes), 0, bytes.length);

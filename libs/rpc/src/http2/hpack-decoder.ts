@@ -9,6 +9,7 @@
 import type { Headers } from '../grpc-server.js';
 import { H2Failure, h2Error } from './constants.js';
 import { decodeHuffman } from './huffman.js';
+import { RepeatedLiteral } from './repeated-literal.js';
 
 /** RFC 7541, section 4.1: what an entry costs beside its text. */
 const entryOverheadBytes = 32;
@@ -17,9 +18,8 @@ const staticFieldCount = 61;
 const bombFactor = 4;
 /** A block up to this size is compared with the one before. */
 const repeatBytesMax = 64;
-/** So long is a signature, which is sent with each request again and, as a secret, put into no table. */
-const longBytesMin = 64;
-const longBytesMax = 512;
+/** Literals at the beginning of a block that are compared with those of the block before. */
+const repeatedLiterals = 6;
 
 /** Header names the transport itself looks at. Pseudo-headers come first, as they must in a request. */
 const kindOther = 0;
@@ -210,10 +210,8 @@ export class HpackDecoder {
   private repeatLength = -1;
   private repeated: RequestHeaders | undefined;
 
-  /** The last long literal that came: its value as it was sent, and what was made of it. */
-  private long: Buffer | undefined;
-  private longLength = 0;
-  private longField: HeaderField | undefined;
+  /** By their place among the literals of a block. */
+  private readonly literals: RepeatedLiteral[] = [];
 
   constructor(private readonly limits: HpackLimits) {
     this.tableBytesMax = limits.tableBytesMax;
@@ -254,6 +252,7 @@ export class HpackDecoder {
     const listBytesMax = this.limits.listBytesMax;
     let changed = false;
     let fieldSeen = false;
+    let literals = 0;
     while (this.at < this.end) {
       const first = this.source[this.at] ?? 0;
       if (first & 0x80) {
@@ -266,8 +265,8 @@ export class HpackDecoder {
       } else {
         const indexing = (first & 0xc0) === 0x40;
         const nameIndex = this.integer(first, indexing ? 0x3f : 0x0f);
-        const named = nameIndex === 0 ? undefined : this.field(nameIndex);
-        const field = this.literal(named?.name ?? this.text(), named?.nameKind);
+        const field = this.literal(nameIndex, literals);
+        literals += 1;
         if (indexing) {
           this.insert(field);
           changed = true;
@@ -279,24 +278,28 @@ export class HpackDecoder {
     return changed;
   }
 
-  /** With the value that comes next. One that is long, and was the last long one too, is not read again. */
-  private literal(name: string, nameKind: number | undefined): HeaderField {
-    const from = this.at;
-    const { long, longLength, longField, source } = this;
-    if (longField?.name === name && long !== undefined && from + longLength <= this.end) {
-      if (source.compare(long, 0, longLength, from, from + longLength) === 0) {
-        this.at = from + longLength;
-        return longField;
+  /** @param place among the literals of the block. What stood there in the block before is not read again. */
+  private literal(nameIndex: number, place: number): HeaderField {
+    const { source, end, at: nameFrom } = this;
+    const known = place < repeatedLiterals ? (this.literals[place] ??= new RepeatedLiteral()) : undefined;
+    let named: HeaderField | undefined;
+    if (nameIndex !== 0) named = this.field(nameIndex);
+    else {
+      const nameEnd = known?.nameEnd(source, nameFrom, end) ?? 0;
+      if (nameEnd > 0) {
+        named = known?.last;
+        this.at = nameEnd;
       }
     }
-    const field = new HeaderField(name, this.text(), nameKind);
-    const length = this.at - from;
-    if (length >= longBytesMin && length <= longBytesMax) {
-      this.long ??= Buffer.allocUnsafeSlow(longBytesMax);
-      source.copy(this.long, 0, from, this.at);
-      this.longLength = length;
-      this.longField = field;
+    const name = named?.name ?? this.text();
+    const valueFrom = this.at;
+    const valueEnd = known?.valueEnd(name, source, valueFrom, end) ?? 0;
+    if (valueEnd > 0 && known?.last) {
+      this.at = valueEnd;
+      return known.last;
     }
+    const field = new HeaderField(name, this.text(), named?.nameKind);
+    known?.keep(field, source, nameFrom, valueFrom, this.at);
     return field;
   }
 
