@@ -33,7 +33,7 @@ import { httpConnections, messageTracesOf, reachedAt, runProgram, Telemetry } fr
 
 import { standaloneConfig } from './config.js';
 import { firstSteps } from './first-steps.js';
-import { auditFileOf, profileOf } from './profile.js';
+import { adminName, auditFileOf, profileOf } from './profile.js';
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
@@ -140,6 +140,7 @@ void runProgram({
       identity: gate.users && {
         ...gate.users,
         ...{ service: identities, clock, clusterName: config.clusterName, oidc: oidcOf(config, read) },
+        printedAdmin: adminName,
       },
     });
     const labels = { cluster: config.clusterName, node_type: 'broker', node_id: config.brokerName };

@@ -25,7 +25,7 @@ export interface Profile {
   readonly firstLogin: readonly string[];
 }
 
-const adminName = 'admin';
+export const adminName = 'admin';
 
 /** @throws MqError CONFIG where neither users nor the lack of them was asked for, and others can reach a port */
 export function profileOf(config: ProfileConfig): Profile {

@@ -41,6 +41,16 @@ export function hostOf(peer: string): string {
   return colon >= 0 && colon === peer.lastIndexOf(':') ? peer.slice(0, colon) : peer;
 }
 
+/** What stands for who is behind an address where failures are counted: of IPv6 its /64, as who has one of those has all. */
+export function networkOf(peer: string): string {
+  const host = hostOf(peer);
+  if (isIPv4(host)) return host;
+  const address = addressIn(host);
+  if (!address) return host;
+  if (address.bits === 128) return `${(address.value >> 64n).toString(16)}::/64`;
+  return [24n, 16n, 8n, 0n].map((shift) => (address.value >> shift) & 0xffn).join('.');
+}
+
 function addressIn(text: string): Address | undefined {
   if (isIPv4(text)) return { bits: 32, value: v4(text) };
   if (!isIPv6(text)) return undefined;

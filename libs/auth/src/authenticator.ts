@@ -3,15 +3,16 @@
  * signature is known by a look into a map; a change of the user ends that.
  *
  * An unknown user and a wrong signature get the same answer, for the same work. Whoever fails too often is not checked
- * any more for a while: first with that user from that address, then all that is new from that address. Others notice
+ * any more for a while: first with that user from that address, then all that is new from that address, of IPv6 from its /64. Others notice
  * nothing, and neither do those who share the address, as behind a gateway: official clients sign anew each second, so a
  * connection goes on with the user it came with, and a user who was let in lately may come from the address again.
  */
 import { MqError, type Clock } from '@cometmq/shared';
 
 import type { Access, SignedCall } from './access.js';
-import { hostOf } from './address.js';
+import { hostOf, networkOf } from './address.js';
 import type { IdentityBook } from './identity-book.js';
+import { GrowingDelays } from './login-delays.js';
 import type { Principal } from './principal.js';
 import { Nonces } from './nonces.js';
 import { RecentKeys } from './recent-keys.js';
@@ -57,20 +58,26 @@ const zoneMsMax = 14 * hour;
 const nobody = new Secret('nobody has this secret, and nobody ever will: it is for taking the same time');
 
 const failuresOfPair = { perSecond: 1, burst: 20 };
-const failuresOfAddress = { perSecond: 20, burst: 200 };
+const failuresOfNetwork = { perSecond: 20, burst: 200 };
 const failureKeysMax = 50_000;
+const minute = 60_000;
+const wrongLogins = { free: 5, firstMs: 12_000, longestMs: 5 * minute, forgottenMs: 60 * minute };
+const wrongLoginsOfNetwork = { free: 50, firstMs: 1_000, longestMs: minute, forgottenMs: 60 * minute };
 
 export class Authenticator implements Access {
   /** Requests that were refused, by why. */
   readonly refused = { anonymous: 0, wrong: 0, tooMany: 0, time: 0 };
   private known = new Map<string, Known>();
   private knownBefore = new Map<string, Known>();
-  /** `<address> <user>` and `<connection> <user>` that a right signature has come from. */
+  /** `<network> <user>` and `<connection> <user>` that a right signature has come from. */
   private readonly trusted = new RecentKeys(trustedMax);
   private readonly nonces: Nonces;
   private readonly pairs = new TokenBuckets(failuresOfPair.perSecond, failuresOfPair.burst, failureKeysMax);
-  private readonly logins = new TokenBuckets(5 / 60, 5, failureKeysMax);
-  private readonly addresses = new TokenBuckets(failuresOfAddress.perSecond, failuresOfAddress.burst, failureKeysMax);
+  /** By `<network> <user>`. */
+  private readonly logins = new GrowingDelays(wrongLogins, failureKeysMax);
+  /** By network: of somebody who tries one secret with many users. */
+  private readonly loginNetworks = new GrowingDelays(wrongLoginsOfNetwork, failureKeysMax);
+  private readonly networks = new TokenBuckets(failuresOfNetwork.perSecond, failuresOfNetwork.burst, failureKeysMax);
 
   constructor(private readonly options: AuthenticatorOptions) {
     this.nonces = new Nonces(options.clock, 2 * ownWindowMs(options.ageMsMax));
@@ -118,19 +125,16 @@ export class Authenticator implements Access {
   }
 
   /**
-   * A user's name and secret, as somebody who logs in gives them: five wrong ones a minute, then the door waits.
+   * A user's name and secret, as somebody who logs in gives them. After five wrong ones from a network the next is looked at after a
+   * while, which grows; elsewhere the user comes in as ever. There is no such delay of a user wherever logins come from: by it
+   * anybody could keep anybody out.
+   *
    * @throws MqError UNAUTHORIZED, TOO_MANY_REQUESTS, UNAVAILABLE
    */
   login(user: string, secret: string, peer: string): Principal {
     this.options.book.checkReady();
     this.admit(user, peer);
-    const nowMs = this.options.clock.monotonicMs();
-    const attempts = this.logins.of(`${hostOf(peer)} ${user.slice(0, 128)}`, nowMs);
-    if (attempts.isEmpty(nowMs)) {
-      this.refused.tooMany += 1;
-      const seconds = Math.ceil(attempts.waitMs(1, nowMs) / 1000);
-      throw new MqError('TOO_MANY_REQUESTS', `too many wrong logins; try again in ${seconds} s`);
-    }
+    this.admitLogin(user, peer);
     const expected = this.options.book.secretOf(user);
     // Digests, so that the time taken says nothing of the length.
     const isRight = sameSignature(
@@ -139,15 +143,38 @@ export class Authenticator implements Access {
     );
     const principal = isRight && expected ? this.options.book.principal(user) : undefined;
     if (principal) return principal;
-    attempts.take(1, nowMs);
+    this.failLogin(user, peer);
     return this.wrong(user, peer);
   }
 
   /** A right secret with a wrong second factor is a wrong login, too. */
   countWrongLogin(user: string, peer: string): void {
-    const nowMs = this.options.clock.monotonicMs();
-    this.logins.of(`${hostOf(peer)} ${user.slice(0, 128)}`, nowMs).take(1, nowMs);
+    this.failLogin(user, peer);
     this.refused.wrong += 1;
+  }
+
+  /** Somebody has said all that is asked for: what failed before was a slip. */
+  loggedIn(user: string, peer: string): void {
+    const pair = pairOf(user, peer);
+    this.logins.forget(pair);
+    this.trusted.add(pair);
+  }
+
+  private failLogin(user: string, peer: string): void {
+    const nowMs = this.options.clock.monotonicMs();
+    this.logins.failed(pairOf(user, peer), nowMs);
+    this.loginNetworks.failed(networkOf(peer), nowMs);
+  }
+
+  /** @throws MqError TOO_MANY_REQUESTS */
+  private admitLogin(user: string, peer: string): void {
+    const nowMs = this.options.clock.monotonicMs();
+    const pair = pairOf(user, peer);
+    const networkMs = this.trusted.has(pair) ? 0 : this.loginNetworks.waitMs(networkOf(peer), nowMs);
+    const waitMs = Math.max(this.logins.waitMs(pair, nowMs), networkMs);
+    if (waitMs === 0) return;
+    this.refused.tooMany += 1;
+    throw new MqError('TOO_MANY_REQUESTS', `too many wrong logins; try again in ${Math.ceil(waitMs / 1_000)} s`);
   }
 
   private anonymous(): never {
@@ -173,7 +200,7 @@ export class Authenticator implements Access {
     const untilMs = this.checkTime(dateTime, isOwn);
     if (isOwn) this.once(said, untilMs);
     this.trusted.add(`${call.peer} ${said.user}`);
-    this.trusted.add(`${hostOf(call.peer)} ${said.user}`);
+    this.trusted.add(pairOf(said.user, call.peer));
     if (!isOwn)
       this.remember(header, {
         dateTime,
@@ -236,12 +263,12 @@ export class Authenticator implements Access {
   /** @throws MqError TOO_MANY_REQUESTS */
   private admit(user: string, peer: string): void {
     const nowMs = this.options.clock.monotonicMs();
-    const address = hostOf(peer);
-    const pairIsDue = this.pairs.get(`${address} ${user}`)?.isEmpty(nowMs) !== true;
-    const addressIsDue = this.addresses.get(address)?.isEmpty(nowMs) !== true;
-    if (pairIsDue && (addressIsDue || this.trusted.has(`${address} ${user}`))) return;
+    const pair = pairOf(user, peer);
+    const pairIsDue = this.pairs.get(pair)?.isEmpty(nowMs) !== true;
+    const networkIsDue = this.networks.get(networkOf(peer))?.isEmpty(nowMs) !== true;
+    if (pairIsDue && (networkIsDue || this.trusted.has(pair))) return;
     // Without a port it is an address, and no connection.
-    if (peer !== address && this.trusted.has(`${peer} ${user}`)) return;
+    if (peer !== hostOf(peer) && this.trusted.has(`${peer} ${user}`)) return;
     this.refused.tooMany += 1;
     throw new MqError(
       'TOO_MANY_REQUESTS',
@@ -251,14 +278,20 @@ export class Authenticator implements Access {
 
   private wrong(user: string, peer: string): never {
     const nowMs = this.options.clock.monotonicMs();
-    const address = hostOf(peer);
-    this.pairs.of(`${address} ${user}`, nowMs).take(1, nowMs);
-    this.addresses.of(address, nowMs).take(1, nowMs);
+    this.pairs.of(pairOf(user, peer), nowMs).take(1, nowMs);
+    this.networks.of(networkOf(peer), nowMs).take(1, nowMs);
     this.trusted.delete(`${peer} ${user}`);
     this.refused.wrong += 1;
     throw new MqError('UNAUTHORIZED', 'the access key or its secret is wrong, or the user is disabled');
   }
 }
+
+/** What somebody fails, or is trusted, by: a user's name, and where it is said. */
+function pairOf(user: string, peer: string): string {
+  return `${networkOf(peer)} ${user.slice(0, userLengthMax)}`;
+}
+/** Longer ones are nobody's. */
+const userLengthMax = 128;
 
 /** Our own signature is never good for ever. */
 function ownWindowMs(ageMsMax: number): number {

@@ -7,13 +7,13 @@ import { ManualClock } from '@cometmq/shared/testing';
 
 import { FirstAdmin, credentialsIn } from './first-admin.js';
 import { IdentityBook } from './identity-book.js';
+import { Secret, SecretBox } from './secrets.js';
 import { FakeIdentities } from './testing.js';
 
 const startWaitMs = 5_000;
 
-async function starting(late: Promise<void>) {
+async function starting(late: Promise<void>, identities = new FakeIdentities(), given = 'a-secret-of-sixteen') {
   const clock = new ManualClock(0);
-  const identities = new FakeIdentities();
   const source = {
     watch(listener: Parameters<FakeIdentities['watch']>[0]) {
       let unwatch = (): void => undefined;
@@ -23,7 +23,7 @@ async function starting(late: Promise<void>) {
   };
   const book = new IdentityBook({ source, box: identities.box, clock });
   await book.start();
-  const credentials = credentialsIn('admin a-secret-of-sixteen');
+  const credentials = credentialsIn(`admin ${given}`);
   const failed: string[] = [];
   const options = { credentials, identities, book, box: identities.box, clock, startWaitMs };
   const admin = new FirstAdmin({ ...options, failed: ({ reason }) => failed.push(reason) });
@@ -78,3 +78,57 @@ it('does not hold up the start for ever where nobody tells of users', async () =
   await started;
   await admin.stop();
 });
+
+describe('a secret that the file said before', () => {
+  const secretOf = ({ users, box }: FakeIdentities): string | undefined => {
+    const user = users.get('admin');
+    return user && box.open(user.secret, 'admin').reveal();
+  };
+  const startedWith = async (identities: FakeIdentities, given?: string): Promise<void> => {
+    await (
+      await starting(Promise.resolve(), identities, given)
+    ).started;
+  };
+
+  it('does not come back at the next start where the user was given another one, and takes no second factor away', async () => {
+    const identities = new FakeIdentities();
+    await startedWith(identities);
+    identities.user('admin', 'the-own-secret');
+    const totp = { secret: identities.box.seal(new Secret('key'), 'x'), recovery: [], lastStep: 0, enrolledMs: 1 };
+    await identities.updateUser('admin', { secondFactor: { kind: 'set', totp, replaces: 0 } });
+    await startedWith(identities);
+    expect(secretOf(identities)).toBe('the-own-secret');
+    expect(identities.users.get('admin')?.totp).toEqual(totp);
+
+    await startedWith(identities, 'another-one-of-the-file');
+    expect(secretOf(identities)).toBe('another-one-of-the-file');
+    expect(identities.users.get('admin')?.totp).toBeUndefined();
+  });
+
+  it('is known under a newer key of the key file, and then without the older one', async () => {
+    const old = new FakeIdentities();
+    await startedWith(old);
+    const rotated = new FakeIdentities(SecretBox.newFile('k2') + old.keyFile);
+    rotated.users.set('admin', old.users.get('admin') ?? fail('the admin is there'));
+    rotated.user('admin', 'the-own-secret');
+    await startedWith(rotated);
+    const newest = new FakeIdentities(rotated.keyFile.split('\n')[0]);
+    newest.users.set('admin', rotated.users.get('admin') ?? fail('the admin is there'));
+    await startedWith(newest);
+    expect(secretOf(newest)).toBe('the-own-secret');
+  });
+
+  it('is given once to who was made by an older release', async () => {
+    const identities = new FakeIdentities();
+    identities.user('admin', 'a-secret-of-sixteen', { kind: 'super' });
+    await startedWith(identities);
+    expect(identities.users.get('admin')).toMatchObject({ secretVersion: 1, adminFile: expect.any(String) as string });
+    identities.user('admin', 'the-own-secret');
+    await startedWith(identities);
+    expect(secretOf(identities)).toBe('the-own-secret');
+  });
+});
+
+function fail(why: string): never {
+  throw new Error(why);
+}

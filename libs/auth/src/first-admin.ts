@@ -1,3 +1,5 @@
+import { createHmac } from 'node:crypto';
+
 import type { User, UserChange, UserDraft } from '@cometmq/model';
 import { MqError, sleep, type Clock, type Component } from '@cometmq/shared';
 
@@ -42,8 +44,9 @@ export interface FirstAdminOptions {
 const againMs = 1_000;
 
 /**
- * The super user that a cluster begins with. Its file is the truth of its secret: another one there is given to the user at
- * the next start, which is how it is rotated, and how one that was lost is replaced.
+ * The super user that a cluster begins with. A secret that is new in its file is given to the user at the next start, which is how it
+ * is rotated by those who keep it there, and how one that was lost is replaced. What the file said before is not said again: a secret
+ * that the user was given otherwise stays.
  */
 export class FirstAdmin implements Component {
   readonly name = 'first admin';
@@ -94,18 +97,29 @@ export class FirstAdmin implements Component {
     await book.until(() => book.ready, againMs);
     const isLetIn = (): boolean => book.secretOf(name)?.reveal() === secret.reveal();
     const sealed = box.seal(secret, name);
-    if (!book.user(name)) {
+    const [adminFile = '', ...older] = marksOf(box, credentials);
+    const user = book.user(name);
+    if (!user) {
       try {
-        await identities.createUser({ name, kind: 'super', enabled: true, secret: sealed });
+        await identities.createUser({ name, kind: 'super', enabled: true, secret: sealed, adminFile });
         return await book.until(isLetIn, againMs);
       } catch (caught) {
         if (MqError.from(caught).code === 'ALREADY_EXISTS') throw new MqError('CONFLICT', 'somebody else was first');
         throw caught;
       }
     }
-    if (isLetIn()) return;
+    if (user.adminFile === adminFile) return;
+    const isSaidBefore = older.includes(user.adminFile ?? '') || isLetIn();
     // Who has lost the app, too, comes in again.
-    await identities.updateUser(name, { secret: sealed, enabled: true, secondFactor: { kind: 'none' } });
-    await book.until(isLetIn, againMs);
+    const given = { secret: sealed, enabled: true, secondFactor: { kind: 'none' } } as const;
+    await identities.updateUser(name, { ...(!isSaidBefore && given), adminFile });
+    if (!isSaidBefore) await book.until(isLetIn, againMs);
   }
+}
+
+/** Which secret the file holds, for who has the key file: under its newest key, and under those before. */
+function marksOf(box: SecretBox, { user, secret }: Credentials): readonly string[] {
+  return box
+    .derived('admin file')
+    .map(({ key }) => createHmac('sha256', key).update(`${user} ${secret.reveal()}`).digest('base64url'));
 }

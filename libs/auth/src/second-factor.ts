@@ -138,9 +138,13 @@ export class SecondFactor {
 
   /** By secret, and by code where the user has a second factor. */
   private async known({ user: name, secret, code }: LoginGiven, peer: string): Promise<Principal> {
-    const principal = this.options.authenticator.login(name, secret, peer);
+    const { authenticator } = this.options;
+    const principal = authenticator.login(name, secret, peer);
     const { user } = principal;
-    if (!user?.totp) return principal;
+    if (!user?.totp) {
+      authenticator.loggedIn(name, peer);
+      return principal;
+    }
     if (code === undefined || code === '') {
       throw new MqError('UNAUTHORIZED', `user ${name} has a second factor: give a code of its app, or a recovery code`);
     }
@@ -152,6 +156,7 @@ export class SecondFactor {
       if (MqError.from(caught).code === 'CONFLICT') return this.refuse(name, peer); // Another process has taken it.
       throw caught;
     }
+    authenticator.loggedIn(name, peer);
     return principal;
   }
 

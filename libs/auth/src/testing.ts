@@ -23,8 +23,7 @@ export function codeOf(key: string, nowMs: number): string {
 }
 
 export class FakeIdentities implements IdentitySource {
-  readonly keyFile = SecretBox.newFile('k1');
-  readonly box = SecretBox.of(this.keyFile);
+  readonly box: SecretBox;
   readonly users = new Map<string, User>();
   readonly policies = new Map<string, UserPolicies>();
   readonly revoked = new Map<string, RevokedToken>();
@@ -32,6 +31,10 @@ export class FakeIdentities implements IdentitySource {
   revocationFault: MqError | undefined;
   private readonly listeners = new Set<(update: IdentityUpdate) => void>();
   private revision = 1;
+
+  constructor(readonly keyFile = SecretBox.newFile('k1')) {
+    this.box = SecretBox.of(keyFile);
+  }
 
   watch(listener: (update: IdentityUpdate) => void): () => void {
     queueMicrotask(() => {

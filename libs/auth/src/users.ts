@@ -47,9 +47,14 @@ export function revokedToken({ id, untilMs }: RevokedToken): RevokedToken {
 
 /** @throws MqError BAD_REQUEST */
 export function newUser(draft: UserDraft, createdMs: number): User {
-  const { kind, enabled, secret } = draft;
+  const { kind, enabled, secret, adminFile } = draft;
   checkKind(kind);
-  return { name: userName(draft.name), kind, enabled, secret, secretVersion: 1, ...quotaOf(draft.quota), createdMs };
+  const name = userName(draft.name);
+  return {
+    ...{ name, kind, enabled, secret, secretVersion: 1, ...quotaOf(draft.quota) },
+    ...(adminFile !== undefined && { adminFile }),
+    createdMs,
+  };
 }
 
 /** @throws MqError BAD_REQUEST; CONFLICT, where what the change was made from is not there any more */
@@ -66,6 +71,7 @@ export function changedUser(user: User, change: UserChange): User {
     secretVersion: user.secretVersion + Number(isNewSecret),
     ...quotaOf(change.quota ?? quota),
     ...totpOf(totp, change.secondFactor),
+    ...(change.adminFile !== undefined && { adminFile: change.adminFile }),
   };
 }
 

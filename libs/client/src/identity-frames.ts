@@ -45,19 +45,20 @@ export function userDraftFromWire({ kind, secret, quota, ...rest }: internal.Use
 }
 
 export function userChangeToWire(name: string, change: UserChange): internal.UserChange {
-  const { kind, enabled, secret, resealed, secretWas, quota, secondFactor } = change;
+  const { kind, enabled, secret, resealed, secretWas, quota, secondFactor, adminFile } = change;
   return {
     ...{ name, kind, enabled, secret, quota: quota && quotaToWire(quota) },
-    ...{ resealed: resealed ?? false, secretWas: secretWas ?? '' },
+    ...{ resealed: resealed ?? false, secretWas: secretWas ?? '', adminFile },
     secondFactor: secondFactor && { change: secondFactorToWire(secondFactor) },
   };
 }
 
 export function userChangeFromWire(wire: internal.UserChange): UserChange {
-  const { kind, enabled, secret, resealed, secretWas, quota, secondFactor } = wire;
+  const { kind, enabled, secret, resealed, secretWas, quota, secondFactor, adminFile } = wire;
   return {
     ...{ kind: kind as UserKind | undefined, enabled, secret, resealed, quota: quota && quotaFromWire(quota) },
     ...(secretWas !== '' && { secretWas }),
+    ...(adminFile !== undefined && { adminFile }),
     ...(secondFactor?.change && { secondFactor: secondFactorFromWire(secondFactor.change) }),
   };
 }

@@ -49,6 +49,8 @@ export interface User {
   readonly quota?: UserQuota | undefined;
   /** Undefined: its secret is enough to log in. */
   readonly totp?: UserTotp | undefined;
+  /** Of who was given a secret by the admin's file: which one, as a digest under the key file. */
+  readonly adminFile?: string | undefined;
   readonly createdMs: number;
 }
 
@@ -58,6 +60,7 @@ export interface UserDraft {
   readonly enabled: boolean;
   readonly secret: SealedSecret;
   readonly quota?: UserQuota | undefined;
+  readonly adminFile?: string | undefined;
 }
 
 /** What is left out stays. */
@@ -72,6 +75,7 @@ export interface UserChange {
   /** Replaced as a whole; an empty one lifts all limits. */
   readonly quota?: UserQuota | undefined;
   readonly secondFactor?: SecondFactorChange | undefined;
+  readonly adminFile?: string | undefined;
 }
 
 export const resourceTypes = ['any', 'cluster', 'namespace', 'topic', 'group'] as const;

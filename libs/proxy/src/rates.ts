@@ -2,7 +2,7 @@
  * What may be sent and polled in a second by one topic, one consumer group and one address, each in this process; a user's own
  * share is libs/auth's. What ends work, acknowledgements above all, is never counted.
  */
-import { hostOf, TokenBuckets } from '@cometmq/auth';
+import { networkOf, TokenBuckets } from '@cometmq/auth';
 import { printable } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
@@ -48,7 +48,7 @@ export class Rates {
     bytes: number,
     nowMs: number,
   ): void {
-    if (this.address) spend(this.address, hostOf(peer), requests, bytes, nowMs);
+    if (this.address) spend(this.address, networkOf(peer), requests, bytes, nowMs);
     if (this.topic && topic.length <= nameLengthMax) spend(this.topic, topic, requests, bytes, nowMs);
     if (this.group && group !== undefined && group.length <= nameLengthMax) {
       spend(this.group, group, requests, bytes, nowMs);

@@ -10,13 +10,15 @@ import { examples, type Act, type Session } from '../session.js';
 export interface Health {
   readonly healthy: boolean;
   readonly reasons: readonly string[];
+  /** What somebody should do though all is well. */
+  readonly hints?: readonly string[];
   readonly brokerSets: readonly SetReport[];
 }
 
 /** @throws MqError */
 export async function readHealth(session: Session): Promise<Health> {
   const api = session.api();
-  const [{ reasons: known }, { brokerSets }] = await Promise.all([
+  const [{ reasons: known, hints }, { brokerSets }] = await Promise.all([
     api.get<ClusterReport>('/cluster'),
     api.get<{ readonly brokerSets: readonly SetReport[] }>('/broker-sets'),
   ]);
@@ -26,17 +28,17 @@ export async function readHealth(session: Session): Promise<Health> {
     const reason = `${name}: ${says}`;
     if (protection === 'notServing' && !reasons.includes(reason)) reasons.push(reason);
   }
-  return { healthy: reasons.length === 0, reasons, brokerSets };
+  return { healthy: reasons.length === 0, reasons, ...(hints && { hints }), brokerSets };
 }
 
 /** What tells two healths apart: not how far a member is behind at the moment. */
-export function healthKey({ healthy, reasons, brokerSets }: Health): string {
+export function healthKey({ healthy, reasons, hints, brokerSets }: Health): string {
   const sets = brokerSets.map(({ name, protection, epoch, leader, members, lastFailover, warnings }) => [
     ...[name, protection, epoch, leader, lastFailover?.atMs],
     ...warnings,
     members.map(({ member, inSync, leads, problem }) => [member, inSync, leads, problem !== undefined]),
   ]);
-  return JSON.stringify([healthy, reasons, sets]);
+  return JSON.stringify([healthy, reasons, hints, sets]);
 }
 
 export function printHealth({ printer, world }: Session, health: Health): void {
@@ -45,8 +47,9 @@ export function printHealth({ printer, world }: Session, health: Health): void {
   else world.out(`${JSON.stringify(health)}\n`);
 }
 
-function healthText(printer: Printer, { healthy, reasons, brokerSets }: Health): string {
+function healthText(printer: Printer, { healthy, reasons, hints = [], brokerSets }: Health): string {
   const lines = [healthy ? printer.good('healthy') : `${printer.bad('not healthy')}: ${visible(reasons.join('; '))}`];
+  for (const hint of hints) lines.push(`hint: ${visible(hint)}`);
   // A set that is meant to be one says nothing that is not said already.
   for (const set of brokerSets) {
     if (set.members.length > 1 || lacksMembers(set) || set.warnings.length > 0) lines.push(...setLines(printer, set));

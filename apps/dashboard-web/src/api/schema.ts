@@ -1183,6 +1183,8 @@ export type Cluster = {
   readonly healthy: boolean;
   /** Why it is not healthy. */
   readonly reasons: readonly string[];
+  /** What somebody should do though all is well; absent: nothing. */
+  readonly hints?: readonly string[];
   readonly topics: number;
   readonly groups: number;
   readonly brokerSets: readonly {

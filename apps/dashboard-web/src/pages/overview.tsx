@@ -38,6 +38,14 @@ export function Overview() {
           return (
             <>
               <Verdict state={state} worries={worries} />
+              {state.hints?.map((hint) => (
+                <Alert key={hint} color="yellow" variant="light">
+                  <Anchor component={Link} to="/access">
+                    {words.access}
+                  </Anchor>
+                  : {said(hint)}
+                </Alert>
+              ))}
               <Figures state={state} />
             </>
           );

@@ -28,7 +28,7 @@ it.each([
   ['reports/why-report.ts', /\b(?:good|bad)\(\s*'\w+',\s*(['`])([^]*?)\1,?\s*\)/g, 20],
   ['reports/set-report.ts', /\b(?:no|yes)\((['`])([^]*?)\1\)/g, 8],
   ['reports/set-report.ts', /return (?:leading\?\.says \|\| |[^;\n]*\? )?(['`])([a-z][^'`]*)\1/g, 3],
-  ['reports/cluster-report.ts', /return (?:says \?\? )?\n?\s*(['`])([a-z][^'`]*)\1/g, 3],
+  ['reports/cluster-report.ts', /return (?:says \?\? )?\n?\s*(['`])([a-z][^'`]*)\1/g, 4],
   ['alerts/alert-rules.ts', /add\([^`;]*?(`)([^`]*)`/g, 6],
 ])('every sentence of %s has a translation (%#)', (file, call, least) => {
   // What is put together of parts is below.

@@ -79,6 +79,10 @@ const sentences: readonly (readonly [english: string, chinese: string])[] = [
   ['nobody leads', '没有主节点'],
   ['takes no new messages (its disk is full)', '不接收新消息（磁盘已满）'],
   ['{bytes} <byte of its log is|bytes of its log are> lost ({command})', '日志丢失了 {bytes} 字节（{command}）'],
+  [
+    'user {user} still has the secret that was printed at the first start: {command} gives it another one',
+    '用户 {user} 仍在使用首次启动时打印的密钥：请用 {command} 更换',
+  ],
   // Members of broker sets.
   ['it only copies the log, and goes on with that afterwards', '它只复制日志，之后会继续'],
   ['it is the only member: nothing is taken or delivered until it is back', '它是唯一成员：恢复之前不能收发消息'],

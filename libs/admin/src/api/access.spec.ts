@@ -320,6 +320,32 @@ describe('users', () => {
     });
   });
 
+  it('are told to give the first of them another secret than the printed one, until it has one', async () => {
+    const hints = async (user: string) => (await ask('GET', '/cluster', await bearer(user))).body['hints'];
+    const entry = { policy: 'custom', sourceIps: [], decision: 'allow' } as const;
+    identities.allow('ann', { ...entry, actions: ['get'], resource: resourceIn('Cluster:*') });
+    expect(await hints('root')).toEqual([expect.stringContaining('comet user rotate root')]);
+    expect(await hints('ann')).toBeUndefined();
+    const headers = await bearer('root');
+    const { body } = await ask('POST', '/session/secret', headers, { secret: 'root-secret' });
+    const token = await ask('POST', '/login', {}, { user: 'root', secret: body['secret'] });
+    const again = { authorization: `Bearer ${String(token.body['token'])}` };
+    expect((await ask('GET', '/cluster', again)).body['hints']).toBeUndefined();
+  });
+
+  it('who fail to log in wait longer and longer, and are told how long', async () => {
+    const login = (secret: string) =>
+      fetch(`${fixture.url}/api/v1/login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ user: 'ann', secret }),
+      });
+    for (let i = 0; i < 5; i += 1) expect((await login('wrong')).status).toBe(401);
+    const refused = await login('ann-secret');
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, expect.stringMatching(/^1[12]$/)]);
+    expect((await ask('POST', '/login', {}, { user: 'root', secret: 'root-secret' })).status).toBe(200);
+  });
+
   it('are made with their policies, or not at all', async () => {
     const root = await bearer('root');
     const draft = { name: 'shop', produce: ['orders'] };

@@ -16,7 +16,7 @@ import { deletedRoutes } from './deleted-routes.js';
 import { delayedRoutes } from './delayed-routes.js';
 import { groupRoutes } from './group-routes.js';
 import { guard } from './guard.js';
-import { passAssertion, problemMediaType, problemOf } from './problems.js';
+import { passAssertion, problemMediaType, problemOf, retryAfterOf } from './problems.js';
 import { messageRoutes } from './message-routes.js';
 import { oidcRoutes } from './oidc-routes.js';
 import { progressRoutes } from './progress-routes.js';
@@ -118,6 +118,8 @@ async function buildApp(
     if (error.code === 'INTERNAL') log.error({ err: caught }, 'a request to the REST API failed');
     const problem = problemOf(error, status);
     if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="CometMQ"');
+    const retryAfter = retryAfterOf(problem);
+    if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
     return reply.code(problem.status).type(problemMediaType).send(JSON.stringify(problem));
   };
 

@@ -3,7 +3,7 @@ import { MqError } from '@cometmq/shared';
 import type { FastifyInstance } from 'fastify';
 
 import { askAll } from '../reports/ask-all.js';
-import { clusterReport } from '../reports/cluster-report.js';
+import { clusterReport, printedSecretHint } from '../reports/cluster-report.js';
 import { setReport } from '../reports/set-report.js';
 import type { AdminContext } from './context.js';
 import { change } from './changes.js';
@@ -47,12 +47,15 @@ export function clusterRoutes(app: FastifyInstance, context: AdminContext): void
       summary: 'The cluster, its broker sets and whether it is healthy.',
       response: answers({ status: 200, schema: 'Cluster', description: 'Healthy or not.' }),
     },
-    handler: async () => {
+    handler: async ({ principal }) => {
       const [described, unled] = await Promise.all([
         askAll(directory, clock, describeMsMax, (set) => brokers.describe(set)),
         unledSets(),
       ]);
-      return clusterReport(directory, described, unled);
+      const { printedAdmin = '', book } = context.identity ?? {};
+      const hint = printedSecretHint(printedAdmin, book?.user(printedAdmin));
+      const report = clusterReport(directory, described, unled);
+      return principal.isSuper && hint !== undefined ? { ...report, hints: [hint] } : report;
     },
   });
 

@@ -42,6 +42,8 @@ export interface AdminIdentity {
   readonly oidc?: OidcProvider | undefined;
   /** What policies on the cluster name it. */
   readonly clusterName: string;
+  /** The super user whose first secret was printed at the first start; left out: none was. */
+  readonly printedAdmin?: string | undefined;
 }
 
 /** @throws MqError UNSUPPORTED */

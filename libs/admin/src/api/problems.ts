@@ -60,6 +60,14 @@ export function problemOf(error: MqError, status = statusOf(error.code)): Proble
   };
 }
 
+/** Seconds, where it is known after how many the same may be asked again. */
+export function retryAfterOf({ status, sentence, params }: Problem): string | undefined {
+  if (status !== statuses.TOO_MANY_REQUESTS) return undefined;
+  if (sentence === 'wrongLoginsTooMany' || sentence === 'codesTooMany') return params?.['count'];
+  if (sentence === 'quotaUsedUp') return String(Math.ceil(Number(params?.['waitMs']) / 1_000));
+  return undefined;
+}
+
 function titleOf(code: ErrorCode): string {
   const words = code.toLowerCase().replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);

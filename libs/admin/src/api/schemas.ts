@@ -632,6 +632,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       id: text,
       healthy: switchOf('Every broker set has a leader that answers and takes messages.'),
       reasons: described(arrayOf(text), 'Why it is not healthy.'),
+      hints: described(arrayOf(text), 'What somebody should do though all is well; absent: nothing.'),
       topics: whole,
       groups: whole,
       brokerSets: arrayOf(
@@ -640,7 +641,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
         ]),
       ),
     },
-    'all',
+    ['id', 'healthy', 'reasons', 'topics', 'groups', 'brokerSets'],
   ),
   Topic: object(topicFields, topicRequired),
   LiteTopicPage: object(

@@ -1,5 +1,5 @@
 import type { BrokerState, Directory } from '@cometmq/client';
-import type { BrokerSet } from '@cometmq/model';
+import type { BrokerSet, User } from '@cometmq/model';
 import { counted } from '@cometmq/shared';
 
 import type { Answers } from './ask-all.js';
@@ -13,6 +13,8 @@ export interface ClusterReport {
   readonly id: string;
   readonly healthy: boolean;
   readonly reasons: readonly string[];
+  /** What somebody should do though all is well; absent: nothing. */
+  readonly hints?: readonly string[];
   readonly topics: number;
   readonly groups: number;
   readonly brokerSets: readonly (BrokerSet & { readonly state?: BrokerView; readonly problem?: string })[];
@@ -46,6 +48,12 @@ export function clusterReport(
     groups: directory.groupCount,
     brokerSets,
   };
+}
+
+/** Undefined: who was made at the first start has got another secret since, or nobody was. */
+export function printedSecretHint(name: string, user: User | undefined): string | undefined {
+  if (user?.secretVersion !== 1) return undefined;
+  return `user ${name} still has the secret that was printed at the first start: comet user rotate ${name} gives it another one`;
 }
 
 function wrongWith(

@@ -75,7 +75,14 @@ export async function startAdminFixture({
     ...{ nameService, directory, brokers, peers: members, sets: members, clock, log, requestMsMax },
     audit: new AuditLog(clock, audit),
     identity: gate?.users &&
-      identities && { ...gate.users, service: identities, clock, oidc, clusterName: 'DefaultCluster' },
+      identities && {
+        ...gate.users,
+        service: identities,
+        clock,
+        oidc,
+        clusterName: 'DefaultCluster',
+        printedAdmin: 'root',
+      },
     ...{ host: '127.0.0.1', port: 0, hostNames: [], version: '0.1.0', consoleFolder },
   });
   await server.start();

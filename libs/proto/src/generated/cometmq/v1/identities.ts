@@ -28,7 +28,11 @@ export interface User {
   quota: UserQuota | undefined;
   createdMs: number;
   /** Absent: the secret is enough to log in. */
-  totp: UserTotp | undefined;
+  totp:
+    | UserTotp
+    | undefined;
+  /** Of who was given a secret by the admin's file: which one, as a digest under the key file. */
+  adminFile?: string | undefined;
 }
 
 /** A second factor of who logs in: codes by the time. */
@@ -81,6 +85,7 @@ export interface UserDraft {
   enabled: boolean;
   secret: SealedSecret | undefined;
   quota: UserQuota | undefined;
+  adminFile?: string | undefined;
 }
 
 export interface UserChange {
@@ -101,6 +106,7 @@ export interface UserChange {
    * Empty: not compared, and nothing is resealed.
    */
   secretWas: string;
+  adminFile?: string | undefined;
 }
 
 export interface UserRequest {
@@ -354,6 +360,7 @@ function createBaseUser(): User {
     quota: undefined,
     createdMs: 0,
     totp: undefined,
+    adminFile: undefined,
   };
 }
 
@@ -382,6 +389,9 @@ export const User: MessageFns<User> = {
     }
     if (message.totp !== undefined) {
       UserTotp.encode(message.totp, writer.uint32(66).fork()).join();
+    }
+    if (message.adminFile !== undefined) {
+      writer.uint32(74).string(message.adminFile);
     }
     return writer;
   },
@@ -463,6 +473,14 @@ export const User: MessageFns<User> = {
             message.totp = UserTotp.decode(reader, reader.uint32());
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.adminFile = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -492,6 +510,7 @@ export const User: MessageFns<User> = {
       : undefined;
     message.createdMs = object.createdMs ?? 0;
     message.totp = (object.totp !== undefined && object.totp !== null) ? UserTotp.fromPartial(object.totp) : undefined;
+    message.adminFile = object.adminFile ?? undefined;
     return message;
   },
 };
@@ -858,7 +877,7 @@ export const ResealedSecret: MessageFns<ResealedSecret> = {
 };
 
 function createBaseUserDraft(): UserDraft {
-  return { name: "", kind: "", enabled: false, secret: undefined, quota: undefined };
+  return { name: "", kind: "", enabled: false, secret: undefined, quota: undefined, adminFile: undefined };
 }
 
 export const UserDraft: MessageFns<UserDraft> = {
@@ -877,6 +896,9 @@ export const UserDraft: MessageFns<UserDraft> = {
     }
     if (message.quota !== undefined) {
       UserQuota.encode(message.quota, writer.uint32(42).fork()).join();
+    }
+    if (message.adminFile !== undefined) {
+      writer.uint32(50).string(message.adminFile);
     }
     return writer;
   },
@@ -934,6 +956,14 @@ export const UserDraft: MessageFns<UserDraft> = {
             message.quota = UserQuota.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.adminFile = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -960,6 +990,7 @@ export const UserDraft: MessageFns<UserDraft> = {
     message.quota = (object.quota !== undefined && object.quota !== null)
       ? UserQuota.fromPartial(object.quota)
       : undefined;
+    message.adminFile = object.adminFile ?? undefined;
     return message;
   },
 };
@@ -974,6 +1005,7 @@ function createBaseUserChange(): UserChange {
     quota: undefined,
     secondFactor: undefined,
     secretWas: "",
+    adminFile: undefined,
   };
 }
 
@@ -1002,6 +1034,9 @@ export const UserChange: MessageFns<UserChange> = {
     }
     if (message.secretWas !== "") {
       writer.uint32(66).string(message.secretWas);
+    }
+    if (message.adminFile !== undefined) {
+      writer.uint32(74).string(message.adminFile);
     }
     return writer;
   },
@@ -1083,6 +1118,14 @@ export const UserChange: MessageFns<UserChange> = {
             message.secretWas = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.adminFile = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1114,6 +1157,7 @@ export const UserChange: MessageFns<UserChange> = {
       ? SecondFactorChange.fromPartial(object.secondFactor)
       : undefined;
     message.secretWas = object.secretWas ?? "";
+    message.adminFile = object.adminFile ?? undefined;
     return message;
   },
 };
