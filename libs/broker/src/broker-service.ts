@@ -373,7 +373,7 @@ export class BrokerService implements LinkedBroker, Component {
 
   offsets(call: OffsetsCall, done: Done<OffsetsResult>): void {
     if (this.held.isOn) this.held.add(() => this.offsets(call, done));
-    else this.leading(done)?.pulls.offsets(call, done);
+    else this.leading(done)?.offsets.ask(call, done);
   }
 
   syncLite(call: LiteSyncCall, done: Done<void>): void {

@@ -1,4 +1,4 @@
-import type { Topic } from '@cometmq/model';
+import type { QueueId, Topic } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 
 /** Why nothing can come of what somebody waits for. */
@@ -15,4 +15,11 @@ export function groupIsGone(): MqError {
 export function notReadable({ name, permission }: Topic): MqError | undefined {
   if (permission !== 'none' && permission !== 'write') return undefined;
   return new MqError('FORBIDDEN', `topic "${name}" may not be read`);
+}
+
+/** Undefined: the topic has the queue. */
+export function noSuchQueue({ name, readQueues, writeQueues }: Topic, queueId: QueueId): MqError | undefined {
+  const queues = Math.max(readQueues, writeQueues);
+  if (queueId >= 0 && queueId < queues) return undefined;
+  return new MqError('BAD_REQUEST', `topic "${name}" has no queue ${queueId}; its queues are 0 to ${queues - 1}`);
 }

@@ -32,6 +32,7 @@ import { LogClock } from '../log-clock.js';
 import { ProgressResets } from '../progress-resets.js';
 import { type MembersWith, ReadsElsewhere } from '../reads-elsewhere.js';
 import { Pulls } from '../pulls.js';
+import { QueueOffsets } from '../queue-offsets.js';
 import { Sends } from '../sends.js';
 import type { MessageTracing } from '../message-tracing.js';
 import type { SetViews } from '../set-views.js';
@@ -93,6 +94,7 @@ export class Term {
   readonly leases: Leases;
   readonly deadLetters: DeadLetters;
   readonly pulls: Pulls;
+  readonly offsets: QueueOffsets;
   readonly lite: LiteBroker;
   readonly delays: Delays;
   readonly transactions: Transactions;
@@ -158,22 +160,10 @@ export class Term {
     };
     const { admit } = parts;
     this.sends = new Sends(store, views.dedupWindow, directory, clock, logClock, lite, traffic, admit, onPending);
-    this.pulls = new Pulls(
-      ...([
-        store,
-        filters,
-        views.pullOffsets,
-        transfers,
-        leaves,
-        directory,
-        clock,
-        logClock,
-        pollsMax,
-        traffic,
-        elsewhere,
-      ] as const),
-    );
+    const pulling = { audiences: transfers, leaves, elsewhere, filters, traffic, pullsMax: pollsMax };
+    this.pulls = new Pulls({ store, directory, clock, ...pulling });
     const { pullOffsets } = views;
+    this.offsets = new QueueOffsets({ store, pullOffsets, directory, logClock });
     this.transfersIn = new TransfersIn({
       ...{ store, transfers, groups, directory, brokerName, logClock, lite },
       onPending: (dueMs) => {
