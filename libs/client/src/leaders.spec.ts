@@ -147,3 +147,22 @@ it('a set that is deleted has no leader', () => {
   directory.apply({ kind: 'brokerDeleted', revision: (revision += 1), broker: broker! });
   expect(led()).toBeUndefined();
 });
+
+it('members of a set that nobody leads for long are asked seldom, and a new leader is found all the same', async () => {
+  shown(1, undefined);
+  leaders.doubt('s', 1);
+  for (let passed = 0; passed < 60_000; passed += 100) {
+    clock.advance(100);
+    await answers();
+  }
+  const often = asked.length;
+  for (let passed = 0; passed < 60_000; passed += 100) {
+    clock.advance(100);
+    await answers();
+  }
+  expect(asked.length - often).toBe(20 * members.length);
+  says = (address) => (address === 'c:1' ? { role: 'leading', epoch: epoch(2) } : {});
+  clock.advance(3_000);
+  await answers();
+  expect(led()).toBe('c:1');
+});

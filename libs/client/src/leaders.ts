@@ -24,6 +24,9 @@ export type AskMember = (address: string, brokerSet: string) => Promise<MemberSt
 /** The name service is nearly always faster. */
 const askAfterMs = 100;
 const askEveryMs = 300;
+/** After so many times a change of leaders is no matter of a moment any more: the set may be no more. */
+const askOftenMax = 40;
+const askSeldomMs = 3_000;
 
 /**
  * Who leads each broker set, as far as this process has heard: from the directory, from a broker that does not lead, or,
@@ -158,12 +161,12 @@ export class Leaders implements Component {
     for (const listener of [...this.listeners]) listener(brokerSet);
   }
 
-  private askSoon(brokerSet: string, term: Term, waitMs: number): void {
+  private askSoon(brokerSet: string, term: Term, waitMs: number, times = 1): void {
     if (!this.ask || this.stopped) return;
     term.asking = this.clock.after(waitMs, () => {
       if (this.terms.get(brokerSet) !== term || (term.leader && !term.doubtful)) return;
       for (const address of this.addresses(brokerSet)) this.askOne(brokerSet, address);
-      this.askSoon(brokerSet, term, askEveryMs);
+      this.askSoon(brokerSet, term, times < askOftenMax ? askEveryMs : askSeldomMs, times + 1);
     });
   }
 
