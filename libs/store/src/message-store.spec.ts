@@ -113,8 +113,13 @@ describe('MessageStore', () => {
       const byKey = await store.findByKey(topic(1), hashText('k10'), 0, 1e9, 10);
       const ids = await Promise.all(byKey.map(async (c) => idOf(await store.read(c.position, c.size))));
       expect(ids.sort()).toEqual(['id10', 'id110', 'id160', 'id60']);
-      expect((await store.findByKey(topic(2), hashText('all'), 0, 1e9, 1000)).length).toBe(100);
-      expect((await store.findByKey(topic(2), hashText('all'), 0, 1e9, 3)).length).toBe(3);
+      // However many are asked for, they are the newest.
+      const all = await store.findByKey(topic(2), hashText('all'), 0, 1e9, 1000);
+      const positions = all.map(({ position }) => position);
+      expect(positions).toHaveLength(100);
+      expect(positions).toEqual([...positions].sort((a, b) => b - a));
+      expect(await store.findByKey(topic(2), hashText('all'), 0, 1e9, 3)).toEqual(all.slice(0, 3));
+      expect(await store.findByKey(topic(2), hashText('all'), 0, 1e9, 1000, positions[60])).toEqual(all.slice(61));
     };
     await look();
     await store.stop();

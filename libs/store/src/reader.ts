@@ -152,8 +152,15 @@ export class StoreReader {
     return this.findHash(saltedTarget(target), 0, Infinity, max);
   }
 
-  findByKey(topicId: TopicId, keyHash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {
-    return this.findHash(saltedKey(topicId, keyHash), fromMs, toMs, max);
+  findByKey(
+    topicId: TopicId,
+    keyHash: number,
+    fromMs: number,
+    toMs: number,
+    max: number,
+    before = Infinity,
+  ): Promise<Candidate[]> {
+    return this.findHash(saltedKey(topicId, keyHash), fromMs, toMs, max, before);
   }
 
   async offsetAtTime(topicId: TopicId, queueId: QueueId, timeMs: number): Promise<QueueOffset> {
@@ -220,18 +227,25 @@ export class StoreReader {
     return records;
   }
 
-  private async findHash(hash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {
+  private async findHash(
+    hash: number,
+    fromMs: number,
+    toMs: number,
+    max: number,
+    before = Infinity,
+  ): Promise<Candidate[]> {
     const times = new Map(this.log.segments().map((segment) => [segment.first, segment]));
     const found: Candidate[] = [];
     const limit = this.log.commitEnd;
     const wanted = (first: LogPosition): boolean => {
+      if (first >= before) return false;
       const segment = times.get(first);
       if (!segment?.sealed) return true;
       return segment.firstTimestampMs <= toMs && segment.lastTimestampMs >= fromMs;
     };
     if (max <= 0) return found;
     await this.indexes.findKey(hash, wanted, (position, size) => {
-      if (position + size <= limit) found.push({ position, size });
+      if (position < before && position + size <= limit) found.push({ position, size });
       return found.length < Math.min(max, candidatesMax);
     });
     return found;

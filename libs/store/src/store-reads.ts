@@ -70,8 +70,8 @@ export abstract class StoreReads {
   get firstPosition(): LogPosition {
     return this.log.first;
   }
-  findByKey(topicId: TopicId, keyHash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {
-    return this.reader.findByKey(topicId, keyHash, fromMs, toMs, max);
+  findByKey(...asked: Parameters<StoreParts['reader']['findByKey']>): Promise<Candidate[]> {
+    return this.reader.findByKey(...asked);
   }
   offsetAtTime(topicId: TopicId, queueId: QueueId, timeMs: number): Promise<QueueOffset> {
     return this.reader.offsetAtTime(topicId, queueId, timeMs);

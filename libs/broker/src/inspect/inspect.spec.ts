@@ -4,11 +4,13 @@ import type { MessageFindings, MessageQuery, Peer, TransferCall } from '@cometmq
 import { everybody, everything, logPosition, MessageType, queueId, type LogPosition } from '@cometmq/model';
 import { Encoding, Message } from '@cometmq/proto';
 import { gzipSync } from 'node:zlib';
+import { Pacing } from '@cometmq/shared';
 import { readWhole, replaceFile } from '@cometmq/store';
 import { silentLogger } from '@cometmq/telemetry';
 
 import { BrokerWorld, settle } from '../broker-world.js';
 import { InspectReports } from './inspect-reports.js';
+import { MessageSearch } from './message-search.js';
 
 const set = 'broker-0';
 
@@ -246,6 +248,19 @@ describe('a search', () => {
       [{ toMs: 1 }, []],
     ];
     for (const [query, expected] of cases) expect([query, await world.findAll(query)]).toEqual([query, expected]);
+  });
+
+  it('finds all that have a key, however many more they are than one part knows of, newest first', async () => {
+    const sent: string[] = [];
+    for (let i = 0; i < 23; i += 1) {
+      await world.sendWhole(`m${i}`, { systemProperties: { keys: ['same'] } }, { keys: [Buffer.from('same')] });
+      sent.unshift(`m${i}`);
+    }
+    await world.committed();
+    const search = new MessageSearch(world.broker.store, world.clock, new Pacing(world.clock), 5);
+    world.reports.findMessages = (_set, query) => search.find(query);
+    expect(await world.findAll({ key: 'same', max: 3 })).toEqual(sent);
+    expect(await world.findAll({ key: 'same', max: 100 })).toEqual(sent);
   });
 
   it('goes on for ever, over all queues, and has the same answer twice while more comes in', async () => {

@@ -29,6 +29,8 @@ const sliceEntries = 32;
 const sameIdMax = 64;
 /** Index entries asked for at once. */
 const entriesMax = 128;
+/** Messages with the same key that one part knows of. */
+const sameKeyMaxUsual = 8_192;
 /** Times are told by the index to a second. */
 const timeSlackMs = 1_000;
 
@@ -48,6 +50,7 @@ export class MessageSearch {
     private readonly store: Store,
     private readonly clock: Clock,
     private readonly pacing: Pacing,
+    private readonly sameKeyMax = sameKeyMaxUsual,
   ) {}
 
   async find(query: MessageQuery): Promise<MessageFindings> {
@@ -68,10 +71,8 @@ export class MessageSearch {
   private async byKey(query: MessageQuery): Promise<MessageFindings> {
     const { topicId, key, before } = query;
     const { fromMs, toMs } = timesOf(query);
-    const all = await this.store.findByKey(topicId, hashText(key), fromMs, toMs, Infinity);
-    const wantedOnes = all
-      .filter(({ position }) => before === 0 || position < before)
-      .sort((a, b) => b.position - a.position);
+    const max = this.sameKeyMax;
+    const wantedOnes = await this.store.findByKey(topicId, hashText(key), fromMs, toMs, max, before || Infinity);
     const part = new Part(query, this.clock, this.pacing.begin());
     let at = 0;
     while (at < wantedOnes.length && !part.isFull && !part.isSpent(at)) {
@@ -79,8 +80,9 @@ export class MessageSearch {
       at += await part.judge(this.store, slice);
     }
     const last = wantedOnes[at - 1];
-    const next = at < wantedOnes.length && last ? last.position : 0;
-    return { messages: part.messages, next, looked: at, left: wantedOnes.length - at };
+    // Of many with this key only the newest were asked for.
+    const left = wantedOnes.length - at + (wantedOnes.length === max ? 1 : 0);
+    return { messages: part.messages, next: left > 0 && last ? last.position : 0, looked: at, left };
   }
 
   private async byScan(query: MessageQuery): Promise<MessageFindings> {

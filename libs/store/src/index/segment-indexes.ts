@@ -312,7 +312,7 @@ export class SegmentIndexes {
     return { search, wanted: { segment, page: number }, run: step.value };
   }
 
-  /** The records, newest segment first, that may carry the id or key with this salted hash. */
+  /** The records, newest first, that may carry the id or key with this salted hash. */
   async findKey(
     hash: number,
     wanted: (first: LogPosition) => boolean,
@@ -323,7 +323,7 @@ export class SegmentIndexes {
       if (!wanted(index.first)) continue;
       const found: number[] = [];
       index.eachKey(hash, (place, size) => found.push(place, size));
-      for (let i = 0; i < found.length; i += 2) {
+      for (let i = found.length - 2; i >= 0; i -= 2) {
         if (!each((index.first + (found[i] as number)) as LogPosition, found[i + 1] as number)) return;
       }
     }
@@ -332,6 +332,7 @@ export class SegmentIndexes {
       if (!segment) return;
       const found = wanted(segment.first) ? await this.keysIn(segment, hash) : [];
       if (!found) continue; // Gone, or replaced, meanwhile.
+      found.sort(([one], [other]) => other - one); // They stand by queues.
       for (const [position, size] of found) if (!each(position, size)) return;
       end = segment.first;
     }

@@ -44,8 +44,15 @@ export interface StoreReading {
   payloadInMemory(position: LogPosition, size: number): Uint8Array | undefined;
   /** Newest first. `idHash` as the envelope has it. */
   findById(topicId: TopicId, idHash: number, max: number): Promise<Candidate[]>;
-  /** Those of segments that may hold messages stored between the two times. Newest segment first. */
-  findByKey(topicId: TopicId, keyHash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]>;
+  /** Those before a position, of segments that may hold messages stored between the two times. Newest first. */
+  findByKey(
+    topicId: TopicId,
+    keyHash: number,
+    fromMs: number,
+    toMs: number,
+    max: number,
+    before?: number,
+  ): Promise<Candidate[]>;
   /** References to the record at `target`; as all hashes do, this one may name others too. */
   findReferences(target: LogPosition, max: number): Promise<Candidate[]>;
   /** A cold piece of one of the views, as it was last taken from it. At once; a read of the disk's cache, or of the disk. */
