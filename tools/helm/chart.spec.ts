@@ -1063,11 +1063,19 @@ describe('the controller of resources', () => {
       rules.find(({ resources }) => resources.includes(resource))?.verbs ?? [];
     expect(verbs('comettopics')).toEqual(['get', 'list', 'watch', 'patch']);
     expect(verbs('cometusers/status')).toEqual(['patch']);
-    // It can neither list secrets nor delete any, and no lease but its own.
+    // It can neither list secrets nor delete any, and change no lease but its own.
     expect(verbs('secrets')).toEqual(['get', 'create', 'patch']);
-    expect(rules.find(({ resources }) => resources.includes('leases'))).toMatchObject({
-      resourceNames: ['rel-cometmq-controller'],
-      verbs: ['get', 'patch'],
+    expect(rules.filter(({ resources }) => resources.includes('leases'))).toMatchObject([
+      { resourceNames: ['rel-cometmq-controller'], verbs: ['get', 'patch'] },
+      { verbs: ['list'] },
+    ]);
+    // By which other releases know of it.
+    expect(find(things, 'Lease', 'rel-cometmq-controller')?.metadata).toMatchObject({
+      labels: {
+        'app.kubernetes.io/part-of': 'cometmq',
+        'app.kubernetes.io/component': 'dashboard-api',
+        'app.kubernetes.io/instance': 'rel',
+      },
     });
     // No other program has the token of this account.
     const others = workloads(things).filter((each) => component(each) !== 'dashboard-api');

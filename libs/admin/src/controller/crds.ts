@@ -37,6 +37,11 @@ const fixed = (path: string): Rule => {
     message: `${path} can not be changed`,
   };
 };
+/** It may be named later: not another one. */
+const releaseStays: Rule = {
+  rule: '!has(oldSelf.release) || (has(self.release) && self.release == oldSelf.release)',
+  message: 'release can not be changed',
+};
 const zeroOr = (min: number, unit: string): readonly Rule[] => [
   { rule: `self == 0 || self >= ${min}`, message: `must be 0 or at least ${min} ${unit}` },
 ];
@@ -53,6 +58,7 @@ const definitions: readonly Definition[] = [
     rules: [
       fixed('name'),
       fixed('type'),
+      releaseStays,
       {
         rule: '!has(self.readQueues) || !has(self.writeQueues) || self.readQueues >= self.writeQueues',
         message: 'readQueues must not be fewer than writeQueues: what is sent to the others could not be consumed',
@@ -76,7 +82,7 @@ const definitions: readonly Definition[] = [
     ...{ kind: 'CometGroup', plural: 'cometgroups', short: 'cgroup' },
     about: 'A consumer group of the CometMQ of its namespace.',
     spec: groupSpec,
-    rules: [fixed('name')],
+    rules: [fixed('name'), releaseStays],
     fieldRules: {
       lite: [{ rule: 'self.topic == oldSelf.topic', message: 'topic can not be changed' }],
     },
@@ -89,7 +95,7 @@ const definitions: readonly Definition[] = [
     ...{ kind: 'CometUser', plural: 'cometusers', short: 'cuser' },
     about: 'A user of the CometMQ of its namespace, with a Secret that has its access key and secret.',
     spec: userSpec,
-    rules: [fixed('name'), fixed('secretName')],
+    rules: [fixed('name'), fixed('secretName'), releaseStays],
     fieldRules: {},
     columns: [
       { name: 'Kind', type: 'string', jsonPath: '.spec.kind' },
@@ -102,6 +108,7 @@ const ready = (field: string): string => `.status.conditions[?(@.type=="Ready")]
 const usualColumns: readonly Column[] = [
   { name: 'Ready', type: 'string', jsonPath: ready('status') },
   { name: 'Reason', type: 'string', jsonPath: ready('reason') },
+  { name: 'Release', type: 'string', jsonPath: '.status.release', priority: 1 },
   { name: 'Message', type: 'string', jsonPath: ready('message'), priority: 1 },
   { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
 ];
@@ -114,6 +121,7 @@ const statusSchema = {
     observedGeneration: { ...int64, description: 'The generation that the conditions are about.' },
     id: { ...int64, description: 'Of the topic, group or user that is its own.' },
     name: { ...string, description: 'Its name in the cluster.' },
+    release: { ...string, description: 'The release whose cluster has it.' },
     conditions: {
       type: 'array',
       'x-kubernetes-list-type': 'map',

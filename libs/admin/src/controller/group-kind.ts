@@ -102,7 +102,7 @@ export class GroupKind implements Kind {
 }
 
 function settingsOf({ spec }: Resource): GroupSpec {
-  const { name: _name, deletionPolicy: _policy, ...rest } = spec;
+  const { name: _name, deletionPolicy: _policy, release: _release, ...rest } = spec;
   return rest;
 }
 

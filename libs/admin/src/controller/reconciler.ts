@@ -16,7 +16,7 @@ import {
   type Step,
   type Verdict,
 } from './plan.js';
-import { apiGroup, apiVersion, finalizer, resourceOf, says, type Resource } from './resource.js';
+import { apiGroup, apiVersion, asSeenBy, finalizer, resourceOf, says, type Resource } from './resource.js';
 import { specFault } from './spec-check.js';
 
 export interface ReconcilerOptions {
@@ -42,11 +42,26 @@ export class Reconciler {
   constructor(private readonly options: ReconcilerOptions) {}
 
   /** @returns after how long to look again though nothing tells */
-  async reconcile(kind: Kind, object: KubernetesObject): Promise<number | undefined> {
-    const state: State = { resource: resourceOf(object), owned: undefined, backlog: undefined, changed: undefined };
-    state.owned = state.resource.status.id;
+  reconcile(kind: Kind, object: KubernetesObject, release: string): Promise<number | undefined> {
+    const resource = asSeenBy(release, resourceOf(object));
+    const state = { release, resource, owned: resource.status.id, backlog: undefined, changed: undefined };
+    return this.attempt(kind, state, () => this.advance(kind, state));
+  }
+
+  /** It is nobody's, and is told so. */
+  refuse(kind: Kind, object: KubernetesObject, verdict: Verdict): Promise<number | undefined> {
+    const resource = resourceOf(object);
+    const { id: owned, release } = resource.status;
+    const state = { release, resource, owned, backlog: undefined, changed: undefined };
+    return this.attempt(kind, state, async () => {
+      await this.say(kind, state, verdict);
+      return verdict.againMs;
+    });
+  }
+
+  private async attempt(kind: Kind, state: State, act: () => Promise<number | undefined>): Promise<number | undefined> {
     try {
-      return await this.advance(kind, state);
+      return await act();
     } catch (caught) {
       const error = MqError.from(caught);
       // Of a write to the resource itself: it has changed, and comes again.
@@ -115,11 +130,11 @@ export class Reconciler {
     this.options.checkLead();
     switch (step.do) {
       case 'addFinalizer':
-        state.resource = await this.setFinalizers(kind, resource, [...resource.finalizers, finalizer]);
+        state.resource = await this.setFinalizers(kind, state, [...resource.finalizers, finalizer]);
         return undefined;
       case 'removeFinalizer': {
         const others = resource.finalizers.filter((each) => each !== finalizer);
-        await this.setFinalizers(kind, resource, others);
+        await this.setFinalizers(kind, state, others);
         return 'gone';
       }
       case 'count':
@@ -202,13 +217,14 @@ export class Reconciler {
   }
 
   private async say(kind: Kind, state: State, verdict: Verdict): Promise<void> {
-    const { resource, owned } = state;
+    const { resource, owned, release } = state;
     const { clock } = this.options;
     const { ready, observedGeneration, id } = resource.status;
+    const isTakenOver = release !== resource.status.release;
     const status = verdict.ready ? 'True' : 'False';
     const message = verdict.message.slice(0, messageLengthMax);
     const isSame = ready?.status === status && ready.reason === verdict.reason && ready.message === message;
-    if (isSame && observedGeneration === resource.generation && id === owned) return;
+    if (isSame && observedGeneration === resource.generation && id === owned && !isTakenOver) return;
     this.options.checkLead();
     const now = `${new Date(clock.wallMs()).toISOString().slice(0, 19)}Z`;
     const since = ready?.status === status && ready.lastTransitionTime !== '' ? ready.lastTransitionTime : now;
@@ -216,7 +232,9 @@ export class Reconciler {
     const condition = { type: 'Ready', status, reason: verdict.reason, message };
     await this.write(kind, resource, '/status', {
       status: {
-        ...{ observedGeneration: generation, id: owned, name: nameIn(resource) },
+        // Of another cluster's nothing stays.
+        ...{ observedGeneration: generation, id: owned ?? (isTakenOver ? null : undefined) },
+        ...{ name: nameIn(resource), release },
         conditions: [{ ...condition, lastTransitionTime: since, observedGeneration: generation }],
       },
     });
@@ -226,10 +244,15 @@ export class Reconciler {
       await this.tell(kind, resource, 'Warning', verdict.reason, message);
   }
 
-  private async setFinalizers(kind: Kind, resource: Resource, finalizers: readonly string[]): Promise<Resource> {
+  private async setFinalizers(
+    kind: Kind,
+    { resource, release }: State,
+    finalizers: readonly string[],
+  ): Promise<Resource> {
     // A list is written as a whole: not over what somebody else has added meanwhile.
     const metadata = { resourceVersion: resource.version, finalizers };
-    return resourceOf(await this.write(kind, resource, '', { metadata }));
+    const written = resourceOf(await this.write(kind, resource, '', { metadata }));
+    return release === undefined ? written : asSeenBy(release, written);
   }
 
   private async write(kind: Kind, resource: Resource, sub: string, change: object): Promise<KubernetesObject> {
@@ -268,6 +291,8 @@ export class Reconciler {
 }
 
 interface State {
+  /** That it is of; undefined: of none. */
+  readonly release: string | undefined;
   resource: Resource;
   owned: number | undefined;
   backlog: string | undefined;

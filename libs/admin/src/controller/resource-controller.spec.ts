@@ -448,4 +448,116 @@ describe('resources of Kubernetes', () => {
     nameService.failure = undefined;
     await until(() => isReady(topics, 'three'));
   });
+
+  describe('of several releases in the namespace', () => {
+    let second: { readonly nameService: FakeNameService; readonly directory: Directory };
+    const labelsOf = (release: string): object => ({
+      ...{ 'app.kubernetes.io/part-of': 'cometmq', 'app.kubernetes.io/component': 'dashboard-api' },
+      'app.kubernetes.io/instance': release,
+    });
+    const addSecond = (): void => {
+      kubernetes.do('POST', leases, { metadata: { name: 'lease-b', labels: labelsOf('b') } });
+    };
+    beforeEach(async () => {
+      kubernetes.do('PATCH', `${leases}/lease`, { metadata: { labels: labelsOf('a') } });
+      kubernetes.do('POST', leases, {
+        metadata: { name: 'of-somebody-else', labels: { 'app.kubernetes.io/instance': 'c' } },
+      });
+      const ofB = new FakeNameService({ tellsLate: true, graceMs: 60_000 });
+      ofB.putSet({ name: 'broker-0' });
+      second = { nameService: ofB, directory: new Directory(ofB, clock) };
+      await second.directory.start();
+    });
+    afterEach(() => second.directory.stop());
+
+    async function controlSecond(): Promise<ResourceController> {
+      const controller = new ResourceController({
+        context: {
+          ...{ ...second, brokers, clock, log: silentLogger, requestMsMax: 2_000, audit },
+          identity: undefined,
+        },
+        ...{ kubernetes: kubernetes.api(), chance: new Prng(2), lease: 'lease-b', identity: 'pod-b' },
+        ...{ leaseMs: 3_000, resyncMs: 3_600_000 },
+      });
+      controllers.push(controller);
+      await controller.start();
+      return controller;
+    }
+    const releaseOf = (name: string): unknown => fieldOf(kubernetes.object(topics, name), 'status', 'release');
+
+    it('are each of the one that they name, also by the same name in both', async () => {
+      addSecond();
+      apply(topics, 'orders', { release: 'a', writeQueues: 2 });
+      apply(topics, 'orders-b', { name: 'orders', release: 'b', writeQueues: 3 });
+      await control();
+      await controlSecond();
+      await until(() => isReady(topics, 'orders') && isReady(topics, 'orders-b'));
+      expect([directory.topic('orders')?.writeQueues, second.directory.topic('orders')?.writeQueues]).toEqual([2, 3]);
+      expect([releaseOf('orders'), releaseOf('orders-b')]).toEqual(['a', 'b']);
+      kubernetes.do('DELETE', `${topics}/orders-b`);
+      await until(() => kubernetes.object(topics, 'orders-b') === undefined);
+      expect(second.directory.topic('orders')).toBeUndefined();
+      expect(isReady(topics, 'orders')).toBe(true);
+      expect(directory.topic('orders')).toBeDefined();
+    });
+
+    it('are of the one that had them first; new ones that name none are nobody’s, and say so', async () => {
+      apply(topics, 'first', {});
+      await control();
+      await until(() => isReady(topics, 'first'));
+      await controllers.pop()?.stop();
+      addSecond();
+      await control('pod-2');
+      await controlSecond();
+      apply(topics, 'nobodys', {});
+      await until(() => condition(topics, 'nobodys')['reason'] === 'ReleaseNotNamed');
+      expect(condition(topics, 'nobodys')['message']).toContain('spec.release to one of a, b');
+      apply(topics, 'first', { writeQueues: 5 });
+      await until(() => directory.topic('first')?.writeQueues === 5);
+      apply(topics, 'nobodys', { release: 'b' });
+      await until(() => isReady(topics, 'nobodys'));
+      expect([...second.directory.topics()].map(({ name }) => name)).toEqual(['nobodys']);
+      expect(directory.topic('nobodys')).toBeUndefined();
+    });
+
+    it('say so where nobody looks after the release that they name', async () => {
+      apply(topics, 'orders', { release: 'gone' });
+      await control();
+      await until(() => condition(topics, 'orders')['reason'] === 'ReleaseNotFound');
+      expect(condition(topics, 'orders')['message']).toContain('"gone"');
+      expect(directory.topic('orders')).toBeUndefined();
+    });
+
+    it('are made anew by the one that takes them over, which deletes nothing of its own with them', async () => {
+      // What the other one had has the number of something else here.
+      const { id } = await second.nameService.createTopic({ name: 'orders', writeQueues: 8 });
+      addSecond();
+      apply(topics, 'orders', {});
+      const status = { id, name: 'orders', release: 'a', observedGeneration: 1 };
+      kubernetes.do('PATCH', `${topics}/orders/status`, { status });
+      kubernetes.do('PATCH', `${topics}/orders`, { metadata: { finalizers: ['cometmq.io/controller'] } });
+      kubernetes.do('DELETE', `${leases}/lease`);
+      kubernetes.do('PATCH', `${topics}/orders`, { spec: { writeQueues: 4 } });
+      await controlSecond();
+      await until(() => condition(topics, 'orders')['reason'] === 'AlreadyExists');
+      expect(fieldOf(kubernetes.object(topics, 'orders'), 'status', 'id')).toBeUndefined();
+      kubernetes.do('DELETE', `${topics}/orders`);
+      await until(() => kubernetes.object(topics, 'orders') === undefined);
+      expect(second.directory.topic('orders')?.writeQueues).toBe(8);
+    });
+
+    it('wait while it can not be found out which releases there are', async () => {
+      apply(topics, 'orders', {});
+      kubernetes.refuse = { path: /leases$/, status: 403 };
+      await control();
+      await until(() => kubernetes.asked.filter((each) => each.includes('/leases?')).length > 1);
+      expect([directory.topic('orders'), kubernetes.object(topics, 'orders')]).toMatchObject([
+        undefined,
+        { metadata: {} },
+      ]);
+      expect(fieldOf(kubernetes.object(topics, 'orders'), 'metadata', 'finalizers')).toBeUndefined();
+      kubernetes.refuse = undefined;
+      await until(() => isReady(topics, 'orders'));
+    });
+  });
 });

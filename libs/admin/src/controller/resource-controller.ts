@@ -22,6 +22,7 @@ import { GroupKind } from './group-kind.js';
 import { nameIn, type Kind } from './kinds.js';
 import { apiGroup, apiVersion, isOlder, resourceOf, type Resource } from './resource.js';
 import { Reconciler } from './reconciler.js';
+import { Releases } from './releases.js';
 import { TopicKind } from './topic-kind.js';
 import { UserKind } from './user-kind.js';
 import { WorkQueue } from './work-queue.js';
@@ -44,6 +45,8 @@ export interface ResourceControllerOptions {
 const objectsMax = 20_000;
 const bytesMax = 32 * 1024 * 1024;
 const atOnce = 4;
+/** How often it is looked at which releases there are. */
+const releasesMs = 10_000;
 const unfollowed = 'resources of Kubernetes can not be followed; their kinds are in the chart cometmq-crds';
 
 export class ResourceController implements Component {
@@ -112,6 +115,8 @@ class Term {
   private readonly reconciler: Reconciler;
   private readonly queue: WorkQueue;
   private readonly resyncs: AgainAndAgain;
+  private readonly looks: AgainAndAgain;
+  private releases: Releases | undefined;
   private readonly problems = new Map<string, string>();
   /** By key: what was last worked on because it was told. */
   private readonly seen = new Map<string, string>();
@@ -163,6 +168,12 @@ class Term {
       () => Promise.resolve(this.all()),
       () => undefined,
     );
+    this.looks = new AgainAndAgain(
+      clock,
+      releasesMs,
+      () => this.lookForReleases(),
+      (caught) => log.warn(failureFacts(caught), 'which releases look after resources here can not be found out'),
+    );
   }
 
   begin(): void {
@@ -172,14 +183,31 @@ class Term {
     const { signal } = this.stopping;
     this.running = Promise.all([...this.collections.values()].map((collection) => collection.run(signal)));
     this.resyncs.start();
+    this.looks.start();
   }
 
   async end(): Promise<void> {
     this.stopping.abort();
     for (const forget of this.forgets) forget();
     await this.resyncs.stop();
+    await this.looks.stop();
     await this.queue.stop();
     await this.running;
+  }
+
+  /** Of another one that has come or gone, what was one's may be another's. */
+  private async lookForReleases(): Promise<Releases> {
+    const { kubernetes, lease } = this.options;
+    const found = await Releases.look(kubernetes, lease);
+    const before = this.releases;
+    if (before?.equals(found)) return before;
+    this.releases = found;
+    if (before) this.all();
+    return found;
+  }
+
+  private isOurs(object: KubernetesObject): boolean {
+    return this.releases?.claimOf(resourceOf(object)) === 'ours';
   }
 
   private all(): void {
@@ -262,7 +290,13 @@ class Term {
     const [kind, name] = this.placeOf(key);
     const object = this.collections.get(kind)?.get(name);
     if (!object || this.stopping.signal.aborted) return undefined;
-    const againMs = await this.reconciler.reconcile(kind, object);
+    const releases = this.releases ?? (await this.lookForReleases());
+    const claim = releases.claimOf(resourceOf(object));
+    if (claim === 'others') return undefined;
+    const againMs =
+      claim === 'ours'
+        ? await this.reconciler.reconcile(kind, object, releases.own)
+        : await this.reconciler.refuse(kind, object, claim);
     this.problems.delete(key);
     return againMs;
   }
@@ -277,7 +311,7 @@ class Term {
   private rivalOf(kind: Kind, resource: Resource): string | undefined {
     for (const name of this.wishes.get(kind)?.of(nameIn(resource)) ?? []) {
       const object = name === resource.name ? undefined : this.collections.get(kind)?.get(name);
-      if (object && isOlder(resourceOf(object), resource)) return `${kind.kind} ${name}`;
+      if (object && this.isOurs(object) && isOlder(resourceOf(object), resource)) return `${kind.kind} ${name}`;
     }
     return undefined;
   }
@@ -286,6 +320,7 @@ class Term {
     const leaving = new Set<string>();
     for (const object of this.collections.get(kind)?.all() ?? []) {
       const resource = resourceOf(object);
+      if (!this.isOurs(object)) continue;
       if (resource.deleting && resource.spec['deletionPolicy'] !== 'keep') leaving.add(nameIn(resource));
     }
     return leaving;

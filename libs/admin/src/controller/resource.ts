@@ -22,6 +22,8 @@ export interface Status {
   readonly observedGeneration: number | undefined;
   /** Identity of the topic, group or user that is its own. */
   readonly id: number | undefined;
+  /** The release that it is of, whose cluster has it. */
+  readonly release: string | undefined;
   readonly ready: Condition | undefined;
 }
 
@@ -49,6 +51,7 @@ export function resourceOf(object: KubernetesObject): Resource {
     status: {
       observedGeneration: status('observedGeneration'),
       id: status('id'),
+      release: text(fieldOf(object, 'status', 'release')) || undefined,
       ready: readyOf(object),
     },
   };
@@ -64,6 +67,13 @@ function readyOf(object: KubernetesObject): Condition | undefined {
     (name) => text(found[name]),
   ) as [string, string, string, string];
   return { status, reason, message, lastTransitionTime };
+}
+
+/** As this release sees it: what another one's cluster has is none of its own. */
+export function asSeenBy(release: string, resource: Resource): Resource {
+  const { status } = resource;
+  if (status.release === undefined || status.release === release) return resource;
+  return { ...resource, status: { ...status, id: undefined, observedGeneration: undefined } };
 }
 
 /** An annotation that says yes. */

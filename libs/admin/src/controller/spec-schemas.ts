@@ -13,6 +13,10 @@ const own = (noun: string): Fields => ({
     default: 'delete',
     description: `Whether the ${noun} goes with this resource.`,
   },
+  release: described(
+    { ...text, minLength: 1, maxLength: 53 },
+    `The release of the chart whose cluster is to have the ${noun}; needed where several in the namespace look after resources. Once set it can not be changed.`,
+  ),
 });
 const nameField = (field: Schema | undefined, noun: string, pattern: string): Schema => ({
   ...field,

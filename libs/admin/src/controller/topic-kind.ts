@@ -112,7 +112,7 @@ export class TopicKind implements Kind {
 }
 
 function settingsOf({ spec }: Resource): TopicSpec {
-  const { name: _name, deletionPolicy: _policy, ...rest } = spec;
+  const { name: _name, deletionPolicy: _policy, release: _release, ...rest } = spec;
   return rest;
 }
 

@@ -145,7 +145,8 @@ export class FakeKubernetesServer {
     // As of the version of the first page.
     const [version = String(this.version), from = '0'] = (query.get('continue') ?? '').split('/').filter(Boolean);
     if (Number(version) < this.forgotten) return refusal(410, 'The provided continue parameter is too old');
-    const all = [...objects.values()];
+    const selector = query.get('labelSelector') ?? '';
+    const all = [...objects.values()].filter((object) => isSelected(object, selector));
     const end = Number(from) + limit;
     const metadata = { resourceVersion: version, ...(end < all.length && { continue: `${version}/${end}` }) };
     return { status: 200, body: { metadata, items: all.slice(Number(from), end) } };
@@ -256,6 +257,17 @@ function placeOf(path: string, collections: ReadonlyMap<string, unknown>): [stri
     return [collection, name, sub];
   }
   return ['', '', ''];
+}
+
+/** By a selector of equals: `a=b,c=d`. */
+function isSelected(object: KubernetesObject, selector: string): boolean {
+  return selector
+    .split(',')
+    .filter(Boolean)
+    .every((one) => {
+      const at = one.indexOf('=');
+      return fieldOf(object, 'metadata', 'labels', one.slice(0, at)) === one.slice(at + 1);
+    });
 }
 
 function metadataOf(object: KubernetesObject): KubernetesObject {
