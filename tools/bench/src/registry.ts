@@ -8,6 +8,7 @@ import { deliveryState } from './benches/delivery-state.js';
 import { fifo } from './benches/fifo.js';
 import { find } from './benches/find.js';
 import { frontDoor } from './benches/front-door.js';
+import { handOver } from './benches/hand-over.js';
 import { inFlight } from './benches/in-flight.js';
 import { lists } from './benches/lists.js';
 import { liteTopics } from './benches/lite-topics.js';
@@ -50,4 +51,5 @@ export const benches: readonly Bench[] = [
   delayWaiting,
   transactions,
   replicas,
+  handOver,
 ];
