@@ -222,6 +222,14 @@ describe('an order to replay', () => {
     fixture.brokers.states.delete('broker-1');
     expect(await over()).toMatchObject({ state: 'failed', detail: expect.stringContaining('broker-1') });
   });
+
+  it('does not wait for a broker set that was removed and stopped', async () => {
+    someLetters();
+    fixture.brokers.states.delete('broker-1');
+    fixture.nameService.putSet({ name: 'broker-1', stage: 'gone', leader: 'b:1' }); // As its last leader is known still.
+    expect((await ask('POST', '/billing/replays', { perSecond: 50 })).status).toBe(202);
+    expect(await over()).toMatchObject({ state: 'done', replayed: 2 });
+  });
 });
 
 it('are exported, a line each, with their bodies', async () => {

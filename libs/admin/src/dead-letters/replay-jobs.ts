@@ -8,9 +8,10 @@ import { replaysPerCallMax, type ReplayOutcome } from '@cometmq/client';
 import { failureFacts, MqError, sleep } from '@cometmq/shared';
 
 import type { AdminContext } from '../api/context.js';
+import type { Missing } from '../reports/ask-all.js';
 import { readPlaceId } from '../reports/message-report.js';
 import { within } from '../within.js';
-import { LetterSearch, type LetterFilter, type LetterView } from './letter-search.js';
+import { LetterSearch, type LetterFilter, type LetterPart, type LetterView } from './letter-search.js';
 
 export interface ReplayOrder extends LetterFilter {
   readonly perSecond: number;
@@ -80,7 +81,7 @@ export class ReplayJobs {
   /** @throws MqError TOO_MANY_REQUESTS, CONFLICT, CONSUMER_GROUP_NOT_FOUND, UNAVAILABLE */
   async start(group: string, order: ReplayOrder, by: Orderer): Promise<ReplayJobView> {
     const search = LetterSearch.of(this.context, group);
-    const [silent] = (await search.part({ ...order, replayed: false }, 1, undefined)).missing;
+    const silent = this.silentOf(await search.part({ ...order, replayed: false }, 1, undefined));
     if (silent) {
       const { brokerSet, detail } = silent;
       throw new MqError('UNAVAILABLE', `${brokerSet} does not say what there is: ${detail}; try again`);
@@ -119,6 +120,12 @@ export class ReplayJobs {
     for (const job of this.jobs.values()) job.stop = true;
   }
 
+  /** A broker set that has letters, maybe, and does not say so. One that was removed may be stopped: nobody waits for it. */
+  private silentOf({ missing }: LetterPart): Missing | undefined {
+    const { directory } = this.context;
+    return missing.find(({ brokerSet }) => directory.brokerSet(brokerSet)?.stage !== 'gone');
+  }
+
   private async run(job: Job, search: LetterSearch): Promise<void> {
     const { clock, log } = this.context;
     let ended: Partial<ReplayJobView>;
@@ -153,7 +160,7 @@ export class ReplayJobs {
     do {
       job.by.check();
       const part = await search.part({ ...job.order, replayed: false }, batch, after);
-      const [silent] = part.missing;
+      const silent = this.silentOf(part);
       if (silent) throw new MqError('UNAVAILABLE', `${silent.brokerSet}: ${silent.detail}`);
       if (part.items.length > 0) {
         job.by.check(); // Searching takes its time.
