@@ -95,6 +95,8 @@ export class Session {
   private login(base: Context): Pick<Context, 'user' | 'secret' | 'token'> {
     const { COMET_USER: user, COMET_SECRET: secret, COMET_API: api, COMET_ENDPOINT: endpoint } = this.world.env;
     if (user !== undefined && secret !== undefined) return { user, secret };
+    const given = this.world.env['COMET_TOKEN'];
+    if (given !== undefined) return { token: { value: given, untilMs: Infinity } };
     const file = this.world.env['COMET_SECRET_FILE'];
     if (file !== undefined) return loginIn(this.world, file);
     const { options } = this;

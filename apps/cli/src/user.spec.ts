@@ -66,6 +66,26 @@ it('takes who asks from the environment or a file, and keeps nothing of a wrong 
   expect(await comet('login')).toMatchObject({ code: 2 });
 });
 
+it('makes tokens for programs, which do what they were made for until they are revoked', async () => {
+  await loggedIn();
+  const made = await comet('user', 'token', 'create', 'root', 'grafana', '--read-only', '--days', '1', '-o', 'json');
+  const { id, token } = JSON.parse(made.out) as { readonly id: string; readonly token: string };
+  const { out } = await comet('user', 'token', 'ls', 'root');
+  expect(out).toMatch(new RegExp(`${id} +grafana .*\\*=get,list`));
+  expect(out).not.toContain(token);
+
+  const program = new FakeTerminal();
+  program.env = { COMET_API: fixture.url, COMET_TOKEN: token };
+  expect(await program.run('topic', 'ls')).toMatchObject({ code: 0 });
+  expect(await program.run('topic', 'create', 'orders')).toMatchObject({ code: 4 });
+  expect(await program.run('user', 'ls')).toMatchObject({ code: 4 });
+  expect(await comet('user', 'token', 'revoke', 'root', id)).toMatchObject({ code: 0 });
+  expect(await program.run('topic', 'ls')).toMatchObject({ code: 4, err: expect.stringContaining('has ended') });
+
+  const wrong = await comet('user', 'token', 'create', 'root', 'x', '--allow', 'Topic:orders');
+  expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('must be <resource>=<actions>') });
+});
+
 it('goes on where its token can not be kept', async () => {
   await loggedIn();
   const file = [...me.files.keys()].find((path) => path.endsWith('/default.json')) ?? '';

@@ -20,5 +20,6 @@ export type { TopicReport, TopicView } from './reports/topic-report.js';
 export type { DelayedView, TransactionAuditView, TransactionView, WaitingPage } from './reports/waiting-report.js';
 export * from './settings.js';
 export type { PolicyView, UserView } from './reports/user-report.js';
+export type { ApiTokenView } from './api/token-routes.js';
 export type { AuditRecordView } from './api/audit-routes.js';
 export { ResourceController } from './controller/resource-controller.js';

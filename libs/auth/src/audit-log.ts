@@ -12,8 +12,10 @@ export interface AuditEntry {
   readonly time: string;
   readonly requestId?: string | undefined;
   readonly user?: string | undefined;
-  /** token, session, signature, kubernetes (by a resource there), or none. */
+  /** token, apiToken, session, signature, kubernetes (by a resource there), or none. */
   readonly how: string;
+  /** The name of the user's token that it was done by. */
+  readonly apiToken?: string | undefined;
   readonly from: string;
   /** Of the REST API by its id, of clients by the method's name. */
   readonly operation: string;

@@ -65,8 +65,28 @@ export class Principal {
     );
   }
 
-  private decide(type: ResourceType, name: string, action: Action, peer: string | undefined): boolean {
+  protected decide(type: ResourceType, name: string, action: Action, peer: string | undefined): boolean {
     return this.policies.deciding({ type, name, action, peer })?.decision === 'allow';
+  }
+}
+
+/** Who calls by a token that may do less than its user, and never all. */
+export class ScopedPrincipal extends Principal {
+  constructor(
+    private readonly whose: Principal,
+    private readonly scope: CompiledPolicies,
+  ) {
+    super(whose.name, false, whose.user, whose.policies.byAddress ? whose.policies : scope);
+  }
+
+  protected override decide(type: ResourceType, name: string, action: Action, peer: string | undefined): boolean {
+    if (this.scope.deciding({ type, name, action, peer })?.decision !== 'allow') return false;
+    return this.whose.may([action], type, name, peer);
+  }
+
+  /** As its user is now. */
+  of(whose: Principal): ScopedPrincipal {
+    return new ScopedPrincipal(whose, this.scope);
   }
 }
 

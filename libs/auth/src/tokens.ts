@@ -8,11 +8,12 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
-import type { RevokedToken } from '@cometmq/model';
+import type { ApiToken, RevokedToken, User } from '@cometmq/model';
 import { MqError, throwAssertion, type Clock, type Timer } from '@cometmq/shared';
 
+import { CompiledPolicies } from './decision.js';
 import type { IdentityBook } from './identity-book.js';
-import type { Principal } from './principal.js';
+import { ScopedPrincipal, type Principal } from './principal.js';
 import { type ExternalIdentity, ExternalPrincipals } from './roles.js';
 import type { SecretBox } from './secrets.js';
 import { revokedTokensMax } from './users.js';
@@ -26,7 +27,8 @@ const againMs = 5_000;
 /** Told at once. */
 const toldAtOnce = 64;
 
-export type TokenKind = 'bearer' | 'session';
+/** `api`: made by its user for a program, listed with the user, and good for as long as it stands there. */
+export type TokenKind = 'bearer' | 'session' | 'api';
 
 interface Payload {
   readonly kind: TokenKind;
@@ -54,6 +56,8 @@ export interface ReadToken {
   readonly endMs: number;
   readonly id: string;
   readonly endedBy?: readonly string[] | undefined;
+  /** Undefined: it was given by a login. */
+  readonly api?: ApiToken | undefined;
 }
 
 /** How other processes hear of a token that was ended. */
@@ -67,6 +71,8 @@ export class BearerTokens {
   private readonly untold = new Map<string, number>();
   private timer: Timer | undefined;
   private readonly external: ExternalPrincipals;
+  /** By user and the token's id: decisions are kept with them. */
+  private readonly scopes = new WeakMap<Principal, Map<string, Principal>>();
   private readonly listeners = new Set<() => void>();
 
   constructor(
@@ -99,6 +105,35 @@ export class BearerTokens {
     return this.issueUntil('session', principal, { untilMs: nowMs + lifeMs, endMs: nowMs + longestMs, endedBy });
   }
 
+  /** The text of a token, which is good while the user's list names it. */
+  issueApi({ name, secretVersion }: User, { id, untilMs }: ApiToken): string {
+    return this.signed({ kind: 'api', user: name, secretVersion, untilMs, endMs: untilMs, id });
+  }
+
+  /** What a program brings, given by a login or made for it. @throws MqError UNAUTHORIZED, UNAVAILABLE */
+  readBearer(token: string): ReadToken {
+    const payload = this.payloadIn(token);
+    return payload?.kind === 'api' ? this.readApi(payload) : this.read('bearer', token);
+  }
+
+  private readApi({ user: name, secretVersion, id }: Payload): ReadToken {
+    const principal = this.principalIn({ user: name, secretVersion });
+    const api = principal.user?.tokens?.find((one) => one.id === id);
+    if (!api || api.untilMs <= this.clock.wallMs() || this.endedUntil(id) > 0) {
+      throw new MqError('UNAUTHORIZED', 'the token has ended; log in again');
+    }
+    return { principal: this.scoped(principal, api), untilMs: api.untilMs, endMs: api.untilMs, id, api };
+  }
+
+  private scoped(principal: Principal, { id, scope }: ApiToken): Principal {
+    if (!scope) return principal;
+    const known = this.scopes.get(principal) ?? new Map<string, Principal>();
+    this.scopes.set(principal, known);
+    const found = known.get(id) ?? new ScopedPrincipal(principal, new CompiledPolicies(scope));
+    known.set(id, found);
+    return found;
+  }
+
   /** @throws MqError UNAUTHORIZED, UNAVAILABLE */
   read(kind: TokenKind, token: string): ReadToken {
     const payload = this.payloadIn(token);
@@ -128,8 +163,10 @@ export class BearerTokens {
   }
 
   /** Who was let in by a token, as it is now, whatever became of the token. @throws MqError UNAUTHORIZED */
-  renewed({ name, roles, user }: Principal): Principal {
-    return this.principalIn({ user: name, roles, secretVersion: user?.secretVersion ?? 0 });
+  renewed(principal: Principal): Principal {
+    const { name, roles, user } = principal;
+    const now = this.principalIn({ user: name, roles, secretVersion: user?.secretVersion ?? 0 });
+    return principal instanceof ScopedPrincipal ? principal.of(now) : now;
   }
 
   /** Of somebody whom an identity provider has told of. */
@@ -234,9 +271,13 @@ export class BearerTokens {
       id: id ?? randomBytes(9).toString('base64url'),
       ...(endedBy && { endedBy }),
     };
+    return { token: this.signed(payload), untilMs, id: payload.id };
+  }
+
+  private signed(payload: Payload): string {
     const text = Buffer.from(JSON.stringify(payload)).toString('base64url');
     const mac = macOf(this.keys[0]?.key ?? Buffer.alloc(0), `${prefix}.${text}`).toString('base64url');
-    return { token: `${prefix}.${text}.${mac}`, untilMs, id: payload.id };
+    return `${prefix}.${text}.${mac}`;
   }
 
   private payloadIn(token: string): Payload | undefined {

@@ -1,4 +1,6 @@
 import type {
+  ApiToken,
+  ApiTokenChange,
   RevokedToken,
   SealedSecret,
   SecondFactorChange,
@@ -9,10 +11,16 @@ import type {
   UserQuota,
   UserTotp,
 } from '@cometmq/model';
-import { userKinds } from '@cometmq/model';
+import { printable, userKinds } from '@cometmq/model';
 import { MqError, unreachable } from '@cometmq/shared';
 
+import { checkedPolicies } from './policies.js';
+
 export const usersMax = 20_000;
+/** Of one user. */
+export const apiTokensMax = 32;
+export const apiTokenMsMax = 366 * 24 * 3_600_000;
+const tokenScopeMax = 64;
 const nameAlphabet = /^[a-zA-Z0-9_.@-]+$/;
 const nameLengthMax = 64;
 const secretLengthMin = 8;
@@ -59,7 +67,7 @@ export function newUser(draft: UserDraft, createdMs: number): User {
 
 /** @throws MqError BAD_REQUEST; CONFLICT, where what the change was made from is not there any more */
 export function changedUser(user: User, change: UserChange): User {
-  const { quota, totp, ...rest } = user;
+  const { quota, totp, tokens, ...rest } = user;
   if (change.kind !== undefined) checkKind(change.kind);
   const isNewSecret = change.secret !== undefined && change.resealed !== true;
   if (change.secretWas !== undefined || change.resealed === true) checkWas(user.secret, change.secretWas);
@@ -72,7 +80,63 @@ export function changedUser(user: User, change: UserChange): User {
     ...quotaOf(change.quota ?? quota),
     ...totpOf(totp, change.secondFactor),
     ...(change.adminFile !== undefined && { adminFile: change.adminFile }),
+    ...tokensOf(isNewSecret ? [] : (tokens ?? []), change.token),
   };
+}
+
+/** @throws MqError BAD_REQUEST; CONFLICT, where the name is taken or there are too many; NOT_FOUND */
+function tokensOf(
+  tokens: readonly ApiToken[],
+  change: ApiTokenChange | undefined,
+): { readonly tokens?: readonly ApiToken[] } {
+  const left = changedTokens(tokens, change);
+  return left.length > 0 ? { tokens: left } : {};
+}
+
+function changedTokens(tokens: readonly ApiToken[], change: ApiTokenChange | undefined): readonly ApiToken[] {
+  if (!change) return tokens;
+  if (change.kind === 'removed') {
+    if (tokens.some(({ id }) => id === change.id)) return tokens.filter(({ id }) => id !== change.id);
+    throw new MqError('NOT_FOUND', 'the user has no such token, or not any more');
+  }
+  const { token } = change;
+  const good = tokens.filter(({ untilMs }) => untilMs > token.createdMs);
+  if (good.some(({ name }) => name === token.name)) {
+    throw new MqError(
+      'CONFLICT',
+      `the user has a token named "${printable(token.name)}": revoke it first, or take another name`,
+    );
+  }
+  if (good.length >= apiTokensMax) {
+    throw new MqError(
+      'CONFLICT',
+      `the user has ${good.length} tokens, as many as may be: revoke those that nobody needs`,
+    );
+  }
+  return [...good, checkedToken(token)];
+}
+
+/** @throws MqError BAD_REQUEST */
+function checkedToken(token: ApiToken): ApiToken {
+  const { id, name, createdMs, untilMs, scope } = token;
+  if (!/^[a-zA-Z0-9_-]{1,64}$/.test(id)) throw new MqError('BAD_REQUEST', 'a token has an id');
+  if (!/^[a-zA-Z0-9_.@ -]{1,64}$/.test(name)) {
+    throw new MqError('BAD_REQUEST', 'the name of a token has 1 to 64 letters, digits, spaces, "_", ".", "@" and "-"');
+  }
+  const lifeMs = untilMs - createdMs;
+  if (!Number.isSafeInteger(lifeMs) || lifeMs <= 0 || lifeMs > apiTokenMsMax) {
+    throw new MqError('BAD_REQUEST', `a token is good for a year at most`);
+  }
+  if (scope && scope.length > tokenScopeMax) {
+    throw new MqError(
+      'BAD_REQUEST',
+      `the scope of a token has ${scope.length} entries; at most ${tokenScopeMax} are allowed`,
+    );
+  }
+  if (scope?.some(({ decision }) => decision !== 'allow')) {
+    throw new MqError('BAD_REQUEST', 'the scope of a token says what it may: each entry allows');
+  }
+  return scope ? { ...token, scope: checkedPolicies({ user: id, entries: scope }).entries } : token;
 }
 
 /** @throws MqError CONFLICT, where a code was taken before, or another second factor set up */

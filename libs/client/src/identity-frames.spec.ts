@@ -27,6 +27,8 @@ const changes: readonly UserChange[] = [
     ...{ kind: 'super', enabled: false, secret, resealed: true, secretWas: 'what it was opened from' },
     ...{ quota: { requestsPerSecond: 1, bytesPerSecond: 2 }, adminFile: 'digest' },
   },
+  { resealed: false, token: { kind: 'removed', id: 'one' } },
+  { resealed: false, token: { kind: 'added', token: { id: 'a', name: 'ci', createdMs: 1, untilMs: 2, scope: [] } } },
   { resealed: false },
 ];
 
@@ -36,10 +38,14 @@ it.each(changes)('a change: %j', (change) => {
 });
 
 const user: User = { name: 'ann', kind: 'normal', enabled: true, secret, secretVersion: 3, createdMs: 9 };
-it.each([user, { ...user, totp, adminFile: 'digest', quota: { requestsPerSecond: 1 } }])('a user: %j', (one) => {
-  const bytes = internal.User.encode(userToWire(one)).finish();
-  expect(JSON.parse(JSON.stringify(userFromWire(internal.User.decode(bytes))))).toEqual(one);
-  const { createdMs: _, secretVersion: _version, totp: _totp, ...draft } = one;
-  const drafted = internal.UserDraft.decode(internal.UserDraft.encode(userDraftToWire(draft)).finish());
-  expect(JSON.parse(JSON.stringify(userDraftFromWire(drafted)))).toEqual(draft);
-});
+const tokens = [{ id: 'a', name: 'ci', createdMs: 1, untilMs: 2 }];
+it.each([user, { ...user, totp, tokens, adminFile: 'digest', quota: { requestsPerSecond: 1 } }])(
+  'a user: %j',
+  (one) => {
+    const bytes = internal.User.encode(userToWire(one)).finish();
+    expect(JSON.parse(JSON.stringify(userFromWire(internal.User.decode(bytes))))).toEqual(one);
+    const { createdMs: _, secretVersion: _version, totp: _totp, tokens: _tokens, ...draft } = one;
+    const drafted = internal.UserDraft.decode(internal.UserDraft.encode(userDraftToWire(draft)).finish());
+    expect(JSON.parse(JSON.stringify(userDraftFromWire(drafted)))).toEqual(draft);
+  },
+);

@@ -2,6 +2,8 @@
 import { internal } from '@cometmq/proto';
 import type {
   Action,
+  ApiToken,
+  ApiTokenChange,
   IdentityUpdate,
   PolicyEntry,
   ResourceType,
@@ -24,15 +26,20 @@ export const identityPath = (method: string): string => `/${identityServiceName}
 const partEntriesMax = 200;
 
 export function userToWire(user: User): internal.User {
-  return { ...user, quota: user.quota && quotaToWire(user.quota), totp: user.totp && totpToWire(user.totp) };
+  const { quota, totp, tokens = [] } = user;
+  return {
+    ...{ ...user, quota: quota && quotaToWire(quota), totp: totp && totpToWire(totp) },
+    tokens: tokens.map(tokenToWire),
+  };
 }
 
 export function userFromWire(wire: internal.User | undefined): User {
-  const { kind, secret, quota, totp, ...rest } = whole(wire);
+  const { kind, secret, quota, totp, tokens, ...rest } = whole(wire);
   return {
     ...{ ...rest, kind: kind as UserKind, secret: whole(secret) },
     ...(quota && { quota: quotaFromWire(quota) }),
     ...(totp && { totp: totpFromWire(totp) }),
+    ...(tokens.length > 0 && { tokens: tokens.map(tokenFromWire) }),
   };
 }
 
@@ -45,22 +52,44 @@ export function userDraftFromWire({ kind, secret, quota, ...rest }: internal.Use
 }
 
 export function userChangeToWire(name: string, change: UserChange): internal.UserChange {
-  const { kind, enabled, secret, resealed, secretWas, quota, secondFactor, adminFile } = change;
+  const { kind, enabled, secret, resealed, secretWas, quota, secondFactor, adminFile, token } = change;
   return {
     ...{ name, kind, enabled, secret, quota: quota && quotaToWire(quota) },
     ...{ resealed: resealed ?? false, secretWas: secretWas ?? '', adminFile },
     secondFactor: secondFactor && { change: secondFactorToWire(secondFactor) },
+    token: token && { change: tokenChangeToWire(token) },
   };
 }
 
 export function userChangeFromWire(wire: internal.UserChange): UserChange {
-  const { kind, enabled, secret, resealed, secretWas, quota, secondFactor, adminFile } = wire;
+  const { kind, enabled, secret, resealed, secretWas, quota, secondFactor, adminFile, token } = wire;
   return {
     ...{ kind: kind as UserKind | undefined, enabled, secret, resealed, quota: quota && quotaFromWire(quota) },
     ...(secretWas !== '' && { secretWas }),
     ...(adminFile !== undefined && { adminFile }),
+    ...(token?.change && { token: tokenChangeFromWire(token.change) }),
     ...(secondFactor?.change && { secondFactor: secondFactorFromWire(secondFactor.change) }),
   };
+}
+
+function tokenToWire({ scope, ...rest }: ApiToken): internal.ApiToken {
+  return { ...rest, scoped: scope !== undefined, scope: (scope ?? []).map(entryToWire) };
+}
+
+function tokenFromWire({ scoped, scope, ...rest }: internal.ApiToken): ApiToken {
+  return { ...rest, ...(scoped && { scope: scope.map(entryFromWire) }) };
+}
+
+type TokenChangeOnWire = NonNullable<internal.ApiTokenChange['change']>;
+
+function tokenChangeToWire(change: ApiTokenChange): TokenChangeOnWire {
+  if (change.kind === 'added') return { $case: 'added', value: tokenToWire(change.token) };
+  return { $case: 'removed', value: change.id };
+}
+
+function tokenChangeFromWire(wire: TokenChangeOnWire): ApiTokenChange {
+  if (wire.$case === 'added') return { kind: 'added', token: tokenFromWire(wire.value) };
+  return { kind: 'removed', id: wire.value };
 }
 
 function totpToWire(totp: UserTotp): internal.UserTotp {

@@ -38,6 +38,19 @@ export type SecondFactorChange =
   | { readonly kind: 'resealed'; readonly secret: SealedSecret; readonly replaces: string }
   | { readonly kind: 'none' };
 
+/** A token for the REST API. Its text is made once, and kept nowhere: what is kept says that it is good. */
+export interface ApiToken {
+  readonly id: string;
+  readonly name: string;
+  readonly createdMs: number;
+  readonly untilMs: number;
+  /** What it may do at most, of what its user may; undefined: all of that. */
+  readonly scope?: readonly PolicyEntry[] | undefined;
+}
+
+export type ApiTokenChange =
+  { readonly kind: 'added'; readonly token: ApiToken } | { readonly kind: 'removed'; readonly id: string };
+
 export interface User {
   /** Which is the access key too, as in RocketMQ. */
   readonly name: string;
@@ -51,6 +64,8 @@ export interface User {
   readonly totp?: UserTotp | undefined;
   /** Of who was given a secret by the admin's file: which one, as a digest under the key file. */
   readonly adminFile?: string | undefined;
+  /** They end with the secret, too. */
+  readonly tokens?: readonly ApiToken[] | undefined;
   readonly createdMs: number;
 }
 
@@ -76,6 +91,7 @@ export interface UserChange {
   readonly quota?: UserQuota | undefined;
   readonly secondFactor?: SecondFactorChange | undefined;
   readonly adminFile?: string | undefined;
+  readonly token?: ApiTokenChange | undefined;
 }
 
 export const resourceTypes = ['any', 'cluster', 'namespace', 'topic', 'group'] as const;

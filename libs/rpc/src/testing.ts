@@ -1,4 +1,5 @@
 export { flag, frameType } from './http2/constants.js';
+export { HpackDecoder } from './http2/hpack-decoder.js';
 export * from './testing/echo.js';
 export * from './testing/raw-h2-client.js';
 export * from './testing/fake-kubernetes.js';

@@ -7,6 +7,7 @@ import { timeText, type View } from '../printer.js';
 import { examples, wholeNumber, type Act, type Session } from '../session.js';
 import { aclImportCommand } from './acl-import.js';
 import { secondFactorCommands } from './second-factor.js';
+import { tokenCommands } from './api-token.js';
 
 type NewUser = UserView & { readonly secret?: string };
 interface Rights {
@@ -117,6 +118,7 @@ export function userCommands(comet: Command, act: Act): void {
   examples(describe, 'comet user describe shop');
 
   secondFactorCommands(user, act);
+  tokenCommands(user, act);
 
   const change = (word: string, description: string, body: object, done: string): Command =>
     user

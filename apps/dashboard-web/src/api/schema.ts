@@ -717,6 +717,16 @@ export type Problem = {
     | 'policiesTooMany'
     | 'questionResource'
     | 'quotaForm'
+    | 'tokenGone'
+    | 'tokenNamed'
+    | 'tokensTooMany'
+    | 'tokenName'
+    | 'tokenLife'
+    | 'tokenScopeTooLong'
+    | 'tokenScopeDenies'
+    | 'tokenMakesNone'
+    | 'tokenEndsById'
+    | 'tokensNotKept'
     | 'secretChanged'
     | 'secretNotOpened'
     | 'noSet'
@@ -913,6 +923,43 @@ export type UserPage = {
   readonly next?: string;
 };
 
+export type ApiTokenDraft = {
+  /** What it is for. */
+  readonly name: string;
+  /** For how long it is good. */
+  readonly days?: number;
+  /** What it may do at most, of what its user may; each allows. Absent: all that its user may. */
+  readonly policies?: readonly Policy[];
+};
+
+export type ApiToken = {
+  /** By which it is ended. */
+  readonly id: string;
+  /** What it is for. */
+  readonly name: string;
+  readonly createdMs: number;
+  /** Until when it is good. */
+  readonly untilMs: number;
+  /** What it may do at most; absent: all that its user may. */
+  readonly policies?: readonly Policy[];
+};
+
+export type NewApiToken = {
+  /** By which it is ended. */
+  readonly id: string;
+  /** What it is for. */
+  readonly name: string;
+  readonly createdMs: number;
+  /** Until when it is good. */
+  readonly untilMs: number;
+  /** What it may do at most; absent: all that its user may. */
+  readonly policies?: readonly Policy[];
+  /** For `Authorization: Bearer`. It is not shown again. */
+  readonly token: string;
+};
+
+export type ApiTokens = { readonly items: readonly ApiToken[] };
+
 export type AuditRecord = {
   /** Rises with each entry of this process. */
   readonly id: number;
@@ -921,7 +968,9 @@ export type AuditRecord = {
   readonly requestId?: string;
   /** Absent: nobody who is known. */
   readonly user?: string;
-  readonly how: 'token' | 'session' | 'signature' | 'oidc' | 'kubernetes' | 'none';
+  readonly how: 'token' | 'apiToken' | 'session' | 'signature' | 'oidc' | 'kubernetes' | 'none';
+  /** Which one of the user, where it was done by one. */
+  readonly apiToken?: string;
   /** The address. */
   readonly from: string;
   /** Of the REST API by its operationId, of clients by the method’s name. */
@@ -2748,6 +2797,33 @@ export interface Operations {
     readonly body: AccessQuestion;
     readonly answer: AccessAnswer;
   };
+  /** Tokens of a user that are good: their names, and until when. Their texts are shown to nobody again. */
+  readonly listTokens: {
+    readonly params: {
+      /** Name of the user; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: ApiTokens;
+  };
+  /** Makes a token for `Authorization: Bearer`. It is shown in this answer only, and ends with the user’s secret. */
+  readonly createToken: {
+    readonly params: {
+      /** Name of the user; "%" is written %25. */
+      readonly name: string;
+    };
+    readonly query: undefined;
+    readonly body: ApiTokenDraft;
+    readonly answer: NewApiToken;
+  };
+  /** Ends a token, in every process. */
+  readonly revokeToken: {
+    readonly params: { readonly name: string; readonly id: string };
+    readonly query: undefined;
+    readonly body: undefined;
+    readonly answer: undefined;
+  };
   /** Who did what: changes, refusals and looks at messages, newest first. */
   readonly listAudit: {
     readonly params: undefined;
@@ -2860,6 +2936,9 @@ export const operations = {
   deleteUser: ['DELETE', '/api/v1/users/{name}'],
   setPolicies: ['PUT', '/api/v1/users/{name}/policies'],
   testAccess: ['POST', '/api/v1/access/test'],
+  listTokens: ['GET', '/api/v1/users/{name}/tokens'],
+  createToken: ['POST', '/api/v1/users/{name}/tokens'],
+  revokeToken: ['DELETE', '/api/v1/users/{name}/tokens/{id}'],
   listAudit: ['GET', '/api/v1/audit'],
   endOidcSessions: ['POST', '/api/v1/session/oidc/logout'],
 } as const satisfies Record<keyof Operations, readonly [string, string]>;

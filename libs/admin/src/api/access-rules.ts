@@ -69,6 +69,18 @@ export const onlySuper: Rule = (_request, principal) => {
   if (!principal.isSuper) throw new MqError('UNAUTHORIZED', `user ${principal.name} is no super user`);
 };
 
+/** One's own, by a login and not by one of them; or a super user's, of anybody. */
+const ownTokens: Rule = (request, principal, clusterName) => {
+  const isOwn = textIn(request.params, 'name') === principal.name && !request.login?.api;
+  if (!isOwn && typeof onlySuper === 'function') onlySuper(request, principal, clusterName);
+};
+
+/** What makes tokens lasts longer than any of them. */
+const madeTokens: Rule = (request, principal, clusterName) => {
+  if (typeof ownTokens === 'function') ownTokens(request, principal, clusterName);
+  if (request.login?.api) throw new MqError('UNAUTHORIZED', 'a token makes no other: log in to make one');
+};
+
 /**
  * Clients are told UNAUTHORIZED whether nobody knows them or they may not: so does RocketMQ. The REST API says which.
  *
@@ -179,6 +191,9 @@ export const rules: Readonly<Record<string, Rule>> = {
   deleteUser: onlySuper,
   setPolicies: onlySuper,
   testAccess: onlySuper,
+  listTokens: ownTokens,
+  createToken: madeTokens,
+  revokeToken: ownTokens,
 };
 
 /** What may be done with something shows that it is there. */

@@ -110,8 +110,8 @@ async function callerIn(
   const [, bearer] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
   if (bearer !== undefined) {
     if (!oidc || bearer.startsWith(tokenPrefix)) {
-      request.login = tokens.read('bearer', bearer);
-      return { untilMs: request.login.untilMs, principal: () => tokens.read('bearer', bearer).principal };
+      request.login = tokens.readBearer(bearer);
+      return { untilMs: request.login.untilMs, principal: () => tokens.readBearer(bearer).principal };
     }
     const external = await oidc.bearer(bearer);
     const { untilMs, issuedMs, endedBy = [] } = external;

@@ -28,6 +28,7 @@ import { secondFactorRoutes } from './second-factor-routes.js';
 import { sessionRoutes } from './session-routes.js';
 import { topicRoutes } from './topic-routes.js';
 import { transactionRoutes } from './transaction-routes.js';
+import { tokenRoutes } from './token-routes.js';
 import { userRoutes } from './user-routes.js';
 import { validationError } from './validation.js';
 
@@ -171,6 +172,7 @@ async function buildApp(
       secondFactorRoutes(api, context);
       oidcRoutes(api, context);
       userRoutes(api, context);
+      tokenRoutes(api, context);
       auditRoutes(api, context);
     },
     { prefix: '/api/v1' },

@@ -87,6 +87,23 @@ it('records what was there before a change and after it', async () => {
   for (const line of lines) expect(line).toHaveProperty('requestId');
 });
 
+it('what is too long for a line is told apart by its digest, also behind what is shown of it', async () => {
+  const token = await login();
+  const policies = (last: string) =>
+    [...Array.from({ length: 100 }, (_, i) => `Topic:orders-${i}`), last].map((resource) => ({
+      resource,
+      actions: ['pub'],
+    }));
+  const cutOf = async (last: string) => {
+    await ask('PUT', '/users/root/policies', { policies: policies(last) }, token);
+    return lines.at(-1)?.['change'] as { readonly cut: string; readonly sha256: string };
+  };
+  const [one, other, again] = [await cutOf('Topic:a'), await cutOf('Topic:b'), await cutOf('Topic:a')];
+  expect(one.cut).toBe(other.cut);
+  expect(one.sha256).toMatch(/^[0-9a-f]{64}$/);
+  expect([one.sha256 === other.sha256, one.sha256 === again.sha256]).toEqual([false, true]);
+});
+
 it('is read by pages, by super users alone', async () => {
   const token = await login();
   for (let i = 0; i < 5; i += 1) await ask('POST', '/topics', { name: `t${i}` }, token);

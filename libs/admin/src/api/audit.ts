@@ -2,6 +2,8 @@
  * What is done by the API goes to the audit log: each change with what was there before and after, each refusal, each look at
  * messages. Secrets are masked. When lines can't be written as fast as they come, changes are refused rather than unrecorded.
  */
+import { createHash } from 'node:crypto';
+
 import type { AuditLog } from '@cometmq/auth';
 import { MqError } from '@cometmq/shared';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -99,6 +101,7 @@ async function record(
     requestId: request.id,
     user: request.principal.name === '' ? undefined : request.principal.name,
     how: howOf(request),
+    apiToken: request.login?.api?.name,
     from: request.ip,
     operation,
     target: shown(request.params),
@@ -115,8 +118,9 @@ async function record(
 }
 
 /** By which login. */
-function howOf({ session, principal }: FastifyRequest): string {
+function howOf({ session, login, principal }: FastifyRequest): string {
   if (principal.name === '') return 'none';
+  if (login?.api) return 'apiToken';
   return session ? 'session' : 'token';
 }
 
@@ -146,5 +150,7 @@ type Hides = (key: string, value: unknown) => unknown;
 function shown(part: unknown, hides: Hides = (_key, value) => value): unknown {
   if (typeof part !== 'object' || part === null || Object.keys(part).length === 0) return undefined;
   const text = JSON.stringify(part, (key, value: unknown) => (secretField.test(key) ? '***' : hides(key, value)));
-  return text.length <= valueLengthMax ? (JSON.parse(text) as unknown) : { cut: `${text.slice(0, valueLengthMax)}…` };
+  if (text.length <= valueLengthMax) return JSON.parse(text) as unknown;
+  // By the digest it is known again, from a backup or a repository that has all of it.
+  return { cut: `${text.slice(0, valueLengthMax)}…`, sha256: createHash('sha256').update(text).digest('hex') };
 }

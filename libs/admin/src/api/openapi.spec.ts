@@ -84,6 +84,8 @@ it('covers every route there is, and no other', () => {
       ['POST /api/v1/session/secret'],
       ['GET /api/v1/users', 'POST /api/v1/users', 'PUT /api/v1/users/{name}/policies', 'POST /api/v1/access/test'],
       ['GET', 'PATCH', 'DELETE'].map((method) => `${method} /api/v1/users/{name}`),
+      ['GET', 'POST'].map((method) => `${method} /api/v1/users/{name}/tokens`),
+      ['DELETE /api/v1/users/{name}/tokens/{id}'],
       ['commit', 'rollback'].map((word) => `POST /api/v1/transactions/{id}/${word}`),
     ]
       .flat()
@@ -104,7 +106,7 @@ it('covers every route there is, and no other', () => {
       'transaction',
       'message',
     ],
-    ...['session', 'second-factor', 'oidc', 'user', 'alert', 'dead-letter', 'audit', 'deleted', 'backup'],
+    ...['session', 'second-factor', 'oidc', 'user', 'token', 'alert', 'dead-letter', 'audit', 'deleted', 'backup'],
   ];
   const sources = resources.map((name) => readFileSync(`${__dirname}/${name}-routes.ts`, 'utf8'));
   const declared = sources.join('').match(/(app|inner)\.(get|post|put|patch|delete)\b/g) ?? [];

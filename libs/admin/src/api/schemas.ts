@@ -327,6 +327,13 @@ const templates = {
     description: 'Consumer groups as which the user may read the audit log, the topic rmq_sys_audit_log.',
   }),
 };
+const apiTokenFields = {
+  id: described(text, 'By which it is ended.'),
+  name: described(text, 'What it is for.'),
+  createdMs: whole,
+  untilMs: described(whole, 'Until when it is good.'),
+  policies: described(arrayOf(ref('Policy')), 'What it may do at most; absent: all that its user may.'),
+};
 const userFields = {
   name: {
     type: 'string',
@@ -455,13 +462,31 @@ export const schemas: Readonly<Record<string, Schema>> = {
     'policies',
   ]),
   UserPage: pageOf('User'),
+  ApiTokenDraft: object(
+    {
+      name: described(text, 'What it is for.'),
+      days: { type: 'integer', minimum: 1, maximum: 366, default: 90, description: 'For how long it is good.' },
+      policies: described(
+        arrayOf(ref('Policy')),
+        'What it may do at most, of what its user may; each allows. Absent: all that its user may.',
+      ),
+    },
+    ['name'],
+  ),
+  ApiToken: object(apiTokenFields, ['id', 'name', 'createdMs', 'untilMs']),
+  NewApiToken: object(
+    { ...apiTokenFields, token: described(text, 'For `Authorization: Bearer`. It is not shown again.') },
+    ['id', 'name', 'createdMs', 'untilMs', 'token'],
+  ),
+  ApiTokens: object({ items: arrayOf(ref('ApiToken')) }, 'all'),
   AuditRecord: object(
     {
       id: described(whole, 'Rises with each entry of this process.'),
       time: described(text, 'ISO 8601.'),
       requestId: text,
       user: described(text, 'Absent: nobody who is known.'),
-      how: { type: 'string', enum: ['token', 'session', 'signature', 'oidc', 'kubernetes', 'none'] },
+      how: { type: 'string', enum: ['token', 'apiToken', 'session', 'signature', 'oidc', 'kubernetes', 'none'] },
+      apiToken: described(text, 'Which one of the user, where it was done by one.'),
       from: described(text, 'The address.'),
       operation: described(text, 'Of the REST API by its operationId, of clients by the method’s name.'),
       target: described(anything, 'What the path names.'),

@@ -134,6 +134,7 @@ export function sessionRoutes(app: FastifyInstance, context: AdminContext): void
         throw new MqError('BAD_REQUEST', 'the token is the identity provider’s, and ends there');
       }
       setCookie(request, reply, '', 0);
+      if (login?.api) throw new MqError('BAD_REQUEST', 'a token is ended with its id: comet user token revoke');
       if (identity && login) await within(clock, requestMsMax, 'the name service', identity.tokens.revoke(login));
       return reply.code(204).send();
     },

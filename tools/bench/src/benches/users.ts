@@ -1,7 +1,7 @@
 import { type Bench, type Figure, best, medianOf, rounds } from '../bench.js';
 import type { LoadFigures } from '../load/load.js';
 
-const pairsPerRound = 4;
+const triplesPerRound = 4;
 
 /** What it costs a send that its caller is known and may do it. */
 export const users: Bench = {
@@ -19,40 +19,50 @@ export const users: Bench = {
       seconds: quick ? 1 : 3,
     } as const;
     const open = await context.standalone();
+    // Two processes that do the same differ, too: by so much nothing can be told from the others.
+    const alike = await context.standalone();
     const closed = await context.standalone(['--users']);
     const user = await closed.makeSender('load', job.topic, 9);
-    const without: LoadFigures[] = [];
-    const signed: LoadFigures[] = [];
-    const nobodySends = async (): Promise<void> => {
-      say('nobody');
-      without.push(await load({ ...job, port: open.port, pid: open.pid }));
+    const sends = {
+      nobody: { say: 'nobody', job: { ...job, port: open.port, pid: open.pid }, done: [] as LoadFigures[] },
+      again: { say: 'nobody, elsewhere', job: { ...job, port: alike.port, pid: alike.pid }, done: [] as LoadFigures[] },
+      user: { say: 'a user', job: { ...job, port: closed.port, pid: closed.pid, user }, done: [] as LoadFigures[] },
     };
-    const userSends = async (): Promise<void> => {
-      say('a user');
-      signed.push(await load({ ...job, port: closed.port, pid: closed.pid, user }));
+    const all = Object.values(sends);
+    const send = async (one: (typeof all)[number]): Promise<void> => {
+      say(one.say);
+      one.done.push(await load(one.job));
     };
     // One load each that does not count: the servers' code is compiled by it.
-    await nobodySends();
-    await userSends();
-    without.pop();
-    signed.pop();
-    // Many short pairs, each the other way round than the one before, so that both meet the same neighbours.
-    await rounds(quick ? 1 : context.rounds * pairsPerRound, async (round) => {
-      const pair = [nobodySends, userSends];
-      for (const act of round % 2 === 0 ? pair : pair.reverse()) await act();
+    for (const one of all) await send(one);
+    for (const { done } of all) done.pop();
+    // Many short rounds, each the other way round than the one before, so that all meet the same neighbours.
+    await rounds(quick ? 1 : context.rounds * triplesPerRound, async (round) => {
+      for (const one of round % 2 === 0 ? all : [...all].reverse()) await send(one);
     });
-    const ratios = signed.map(
-      ({ cpuSecondsPerMillion }, i) => cpuSecondsPerMillion / (without[i]?.cpuSecondsPerMillion ?? NaN),
-    );
+    const moreThanNobody = (ones: readonly LoadFigures[]): number =>
+      100 *
+        medianOf(
+          ones.map(
+            ({ cpuSecondsPerMillion }, i) => cpuSecondsPerMillion / (sends.nobody.done[i]?.cpuSecondsPerMillion ?? NaN),
+          ),
+        ) -
+      100;
+    say('by itself');
+    const { nobodyMicros, userMicros, signatureMicros } = await context.inProcess('known-caller', {
+      calls: quick ? 20_000 : 200_000,
+    });
+    const byItself = userMicros - nobodyMicros;
+    const perSend = best(sends.nobody.done).cpuSecondsPerMillion;
     return [
-      { what: 'sends of nobody', value: best(without).cpuSecondsPerMillion, unit: 'CPU s/million' },
-      { what: 'sends of a user', value: best(signed).cpuSecondsPerMillion, unit: 'CPU s/million' },
-      {
-        what: 'authentication and authorization',
-        value: 100 * medianOf(ratios) - 100,
-        unit: '% more',
-        atMost: 3,
-      },
+      { what: 'sends of nobody', value: perSend, unit: 'CPU s/million' },
+      { what: 'sends of a user', value: best(sends.user.done).cpuSecondsPerMillion, unit: 'CPU s/million' },
+      { what: 'two servers without users differ by', value: moreThanNobody(sends.again.done), unit: '%' },
+      { what: 'a server with users takes', value: moreThanNobody(sends.user.done), unit: '% more' },
+      { what: 'a call is read, of nobody', value: nobodyMicros, unit: 'µs' },
+      { what: 'a call is read, and its user known and let do it', value: userMicros, unit: 'µs' },
+      { what: 'a new signature, which a client makes each second', value: signatureMicros, unit: 'µs' },
+      { what: 'authentication and authorization', value: (100 * byItself) / perSend, unit: '% of a send', atMost: 3 },
     ];
   },
 };

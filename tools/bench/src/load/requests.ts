@@ -48,7 +48,7 @@ export interface LoadUser {
 }
 
 /** Each call is signed for its time, as official clients do; the same second has the same signature. */
-function authorizationOf({ name, secret }: LoadUser): (dateTime: string) => string {
+export function authorizationOf({ name, secret }: LoadUser): (dateTime: string) => string {
   let last = '';
   let said = '';
   return (dateTime) => {

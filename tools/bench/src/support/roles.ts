@@ -25,6 +25,7 @@ import {
   measureRush,
   restartWithWaiting,
 } from '../roles/delays.js';
+import { type KnownCallerFigures, type KnownCallerJob, measureKnownCaller } from '../roles/known-caller.js';
 import { type LogAppendFigures, type LogAppendJob, appendToLog } from '../roles/log-append.js';
 import { type ManyQueuesFigures, type ManyQueuesJob, benchManyQueues } from '../roles/many-queues.js';
 import { type StoreAppendFigures, type StoreAppendJob, appendToStore } from '../roles/store-append.js';
@@ -50,6 +51,7 @@ export interface RoleJobs {
   noise: NoiseJob;
   decisions: DecisionsJob;
   'in-flight': InFlightJob;
+  'known-caller': KnownCallerJob;
   transactions: TransactionsJob;
 }
 
@@ -70,6 +72,7 @@ export interface RoleResults {
   noise: NoiseFigures;
   decisions: DecisionsFigures;
   'in-flight': InFlightFigures;
+  'known-caller': KnownCallerFigures;
   transactions: TransactionsFigures;
 }
 
@@ -90,6 +93,7 @@ const roles: { readonly [K in keyof RoleJobs]: (job: RoleJobs[K]) => Promise<Rol
   noise: makeNoise,
   decisions: decide,
   'in-flight': measureInFlight,
+  'known-caller': measureKnownCaller,
   transactions: measureTransactions,
 };
 

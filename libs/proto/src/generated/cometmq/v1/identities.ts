@@ -32,7 +32,32 @@ export interface User {
     | UserTotp
     | undefined;
   /** Of who was given a secret by the admin's file: which one, as a digest under the key file. */
-  adminFile?: string | undefined;
+  adminFile?:
+    | string
+    | undefined;
+  /** Tokens for the REST API that are good until they end, or are taken from here. */
+  tokens: ApiToken[];
+}
+
+export interface ApiToken {
+  id: string;
+  name: string;
+  createdMs: number;
+  untilMs: number;
+  /** What it may do at most, of what its user may; where it is not scoped: all that its user may. */
+  scoped: boolean;
+  scope: PolicyEntry[];
+}
+
+export interface ApiTokenChange {
+  change:
+    | //
+    /** Fails with CONFLICT where the name is taken, or there are too many. */
+    { $case: "added"; value: ApiToken }
+    | //
+    /** By its id. Fails with NOT_FOUND where there is none. */
+    { $case: "removed"; value: string }
+    | undefined;
 }
 
 /** A second factor of who logs in: codes by the time. */
@@ -107,6 +132,7 @@ export interface UserChange {
    */
   secretWas: string;
   adminFile?: string | undefined;
+  token: ApiTokenChange | undefined;
 }
 
 export interface UserRequest {
@@ -361,6 +387,7 @@ function createBaseUser(): User {
     createdMs: 0,
     totp: undefined,
     adminFile: undefined,
+    tokens: [],
   };
 }
 
@@ -392,6 +419,9 @@ export const User: MessageFns<User> = {
     }
     if (message.adminFile !== undefined) {
       writer.uint32(74).string(message.adminFile);
+    }
+    for (const v of message.tokens) {
+      ApiToken.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -481,6 +511,14 @@ export const User: MessageFns<User> = {
             message.adminFile = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.tokens.push(ApiToken.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -511,6 +549,203 @@ export const User: MessageFns<User> = {
     message.createdMs = object.createdMs ?? 0;
     message.totp = (object.totp !== undefined && object.totp !== null) ? UserTotp.fromPartial(object.totp) : undefined;
     message.adminFile = object.adminFile ?? undefined;
+    message.tokens = object.tokens?.map((e) => ApiToken.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseApiToken(): ApiToken {
+  return { id: "", name: "", createdMs: 0, untilMs: 0, scoped: false, scope: [] };
+}
+
+export const ApiToken: MessageFns<ApiToken> = {
+  encode(message: ApiToken, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.createdMs !== 0) {
+      writer.uint32(24).uint64(message.createdMs);
+    }
+    if (message.untilMs !== 0) {
+      writer.uint32(32).uint64(message.untilMs);
+    }
+    if (message.scoped !== false) {
+      writer.uint32(40).bool(message.scoped);
+    }
+    for (const v of message.scope) {
+      PolicyEntry.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApiToken {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApiToken();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.createdMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.untilMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.scoped = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.scope.push(PolicyEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ApiToken>, I>>(base?: I): ApiToken {
+    return ApiToken.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ApiToken>, I>>(object: I): ApiToken {
+    const message = createBaseApiToken();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.createdMs = object.createdMs ?? 0;
+    message.untilMs = object.untilMs ?? 0;
+    message.scoped = object.scoped ?? false;
+    message.scope = object.scope?.map((e) => PolicyEntry.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseApiTokenChange(): ApiTokenChange {
+  return { change: undefined };
+}
+
+export const ApiTokenChange: MessageFns<ApiTokenChange> = {
+  encode(message: ApiTokenChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.change?.$case) {
+      case "added":
+        ApiToken.encode(message.change.value, writer.uint32(10).fork()).join();
+        break;
+      case "removed":
+        writer.uint32(18).string(message.change.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApiTokenChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApiTokenChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.change = { $case: "added", value: ApiToken.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = { $case: "removed", value: reader.string() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ApiTokenChange>, I>>(base?: I): ApiTokenChange {
+    return ApiTokenChange.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ApiTokenChange>, I>>(object: I): ApiTokenChange {
+    const message = createBaseApiTokenChange();
+    switch (object.change?.$case) {
+      case "added": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "added", value: ApiToken.fromPartial(object.change.value) };
+        }
+        break;
+      }
+      case "removed": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "removed", value: object.change.value };
+        }
+        break;
+      }
+    }
     return message;
   },
 };
@@ -1006,6 +1241,7 @@ function createBaseUserChange(): UserChange {
     secondFactor: undefined,
     secretWas: "",
     adminFile: undefined,
+    token: undefined,
   };
 }
 
@@ -1037,6 +1273,9 @@ export const UserChange: MessageFns<UserChange> = {
     }
     if (message.adminFile !== undefined) {
       writer.uint32(74).string(message.adminFile);
+    }
+    if (message.token !== undefined) {
+      ApiTokenChange.encode(message.token, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -1126,6 +1365,14 @@ export const UserChange: MessageFns<UserChange> = {
             message.adminFile = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.token = ApiTokenChange.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1158,6 +1405,9 @@ export const UserChange: MessageFns<UserChange> = {
       : undefined;
     message.secretWas = object.secretWas ?? "";
     message.adminFile = object.adminFile ?? undefined;
+    message.token = (object.token !== undefined && object.token !== null)
+      ? ApiTokenChange.fromPartial(object.token)
+      : undefined;
     return message;
   },
 };

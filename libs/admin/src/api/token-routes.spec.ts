@@ -1,0 +1,99 @@
+// Goal: tokens for programs are made by who may, shown once, and do no more than they were made for. Method: over real HTTP.
+import { FakeIdentities } from '@cometmq/auth/testing';
+
+import { startAdminFixture, type AdminFixture } from '../testing/admin-fixture.js';
+
+let identities: FakeIdentities;
+let fixture: AdminFixture;
+
+beforeEach(async () => {
+  identities = new FakeIdentities();
+  fixture = await startAdminFixture({ identities });
+  for (const [name, kind] of [
+    ['root', 'super'],
+    ['ann', 'normal'],
+    ['bob', 'normal'],
+  ] as const) {
+    identities.user(name, `${name}-secret`, { kind });
+  }
+  await fixture.nameService.createTopic({ name: 'orders' });
+  await fixture.directory.until(() => fixture.directory.topic('orders'), 60_000, 'the topic');
+});
+afterEach(() => fixture.stop());
+
+async function ask(method: string, path: string, token: string, body?: object) {
+  const response = await fetch(`${fixture.url}/api/v1${path}`, {
+    method,
+    headers: {
+      ...(token !== '' && { authorization: `Bearer ${token}` }),
+      ...(body && { 'content-type': 'application/json' }),
+    },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return { status: response.status, body: (text === '' ? {} : JSON.parse(text)) as Record<string, unknown> };
+}
+async function login(user: string): Promise<string> {
+  const { body } = await ask('POST', '/login', '', { user, secret: `${user}-secret` });
+  return String(body['token']);
+}
+async function make(by: string, user: string, draft: object): Promise<{ readonly id: string; readonly token: string }> {
+  const { status, body } = await ask('POST', `/users/${user}/tokens`, by, draft);
+  expect(status).toBe(201);
+  return body as unknown as { readonly id: string; readonly token: string };
+}
+const readOnly = [{ resource: '*', actions: ['get', 'list'] }];
+
+it('is shown once, listed with its name, and ended by its id', async () => {
+  const root = await login('root');
+  const { id, token } = await make(root, 'root', { name: 'grafana', policies: readOnly });
+  expect(await ask('GET', '/topics/orders', token)).toMatchObject({ status: 200 });
+  expect(await ask('DELETE', '/topics/orders', token)).toMatchObject({ status: 403 });
+  expect(await ask('GET', '/users', token)).toMatchObject({ status: 403 }); // No super user any more.
+  const { body } = await ask('GET', '/users/root/tokens', root);
+  expect(body['items']).toMatchObject([{ id, name: 'grafana', policies: [{ resource: '*' }] }]);
+  const shown = JSON.stringify([body, await ask('GET', '/users', root), await ask('GET', '/audit', root)]);
+  expect(shown).not.toContain(token);
+  expect(await ask('DELETE', '/session', token)).toMatchObject({ status: 400 });
+  expect(await ask('DELETE', `/users/root/tokens/${id}`, root)).toMatchObject({ status: 204 });
+  expect(await ask('GET', '/topics/orders', token)).toMatchObject({ status: 401 });
+  expect(await ask('DELETE', `/users/root/tokens/${id}`, root)).toMatchObject({ status: 404 });
+});
+
+it('is made by a user for itself, by a super user for all, and by no token', async () => {
+  const [root, ann] = [await login('root'), await login('ann')];
+  const own = await make(ann, 'ann', { name: 'ci', days: 1 });
+  const given = await make(root, 'ann', { name: 'given' });
+  const ofRoot = await make(root, 'root', { name: 'all' });
+  expect(await ask('POST', '/users/bob/tokens', ann, { name: 'x' })).toMatchObject({ status: 403 });
+  expect(await ask('GET', '/users/bob/tokens', ann)).toMatchObject({ status: 403 });
+  expect(await ask('DELETE', `/users/root/tokens/${ofRoot.id}`, ann)).toMatchObject({ status: 403 });
+  for (const { token } of [own, given, ofRoot]) {
+    expect(await ask('GET', '/topics', token)).toMatchObject({ status: 200 });
+    for (const user of ['ann', 'root'])
+      expect(await ask('POST', `/users/${user}/tokens`, token, { name: 'next' })).toMatchObject({ status: 403 });
+  }
+  // One's tokens are none of its own business, as one of them may have been given away.
+  expect(await ask('DELETE', `/users/ann/tokens/${given.id}`, own.token)).toMatchObject({ status: 403 });
+  expect((await ask('GET', '/users/ann/tokens', ann)).body['items']).toMatchObject([{ name: 'ci' }, { name: 'given' }]);
+  const { body } = await ask('GET', '/audit', root);
+  expect(body['items']).toContainEqual(expect.objectContaining({ user: 'ann', how: 'apiToken', apiToken: 'ci' }));
+});
+
+it.each([
+  [{}, 'name is missing'],
+  [{ name: 'x', days: 0 }, 'days'],
+  [{ name: 'x', days: 367 }, 'days'],
+  [{ name: 'a\u0007' }, '1 to 64 letters'],
+  [{ name: 'x', policies: [{ resource: 'Queue:x', actions: ['get'] }] }, 'allowed are Cluster:'],
+  [{ name: 'x', policies: [{ resource: '*', actions: ['get'], decision: 'deny' }] }, 'each entry allows'],
+])('refuses %j', async (draft, why) => {
+  const { status, body } = await ask('POST', '/users/ann/tokens', await login('ann'), draft);
+  expect([status, body['detail']]).toEqual([400, expect.stringContaining(why)]);
+});
+
+it('says so where the name service keeps none', async () => {
+  const { updateUser } = identities;
+  identities.updateUser = (name) => updateUser.call(identities, name, {}); // As one of an older release.
+  expect(await ask('POST', '/users/ann/tokens', await login('ann'), { name: 'ci' })).toMatchObject({ status: 503 });
+});
