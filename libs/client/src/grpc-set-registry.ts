@@ -100,8 +100,8 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
     await this.askFor(claim, 'WithdrawMember', internal.MemberClaim.encode(memberClaimToWire(claim)).finish());
   }
 
-  async setStage(brokerSet: string, stage: BrokerSetStage): Promise<void> {
-    const request = internal.SetStageRequest.encode({ brokerSet, stage }).finish();
+  async setStage(brokerSet: string, stage: BrokerSetStage, groupless = false): Promise<void> {
+    const request = internal.SetStageRequest.encode({ brokerSet, stage, groupless }).finish();
     await this.ask('SetStage', request, readAttemptMs, this.callMsMax);
   }
 

@@ -7,8 +7,12 @@ import type { BrokerSetStage, LogPosition, MemberId } from '@cometmq/model';
  * All methods: @throws MqError NOT_FOUND where there is no such set, UNAVAILABLE, BAD_REQUEST
  */
 export interface SetAdmin {
-  /** In which routes the set is: `gone` in none, `draining` and `joining` in none for new messages. */
-  setStage(brokerSet: string, stage: BrokerSetStage): Promise<void>;
+  /**
+   * In which routes the set is: `gone` in none, `draining` and `joining` in none for new messages.
+   *
+   * @param groupless while it drains, its message groups are spread over the other sets from now on
+   */
+  setStage(brokerSet: string, stage: BrokerSetStage, groupless?: boolean): Promise<void>;
   /**
    * Lets one member lead alone, whatever the others have: for when too few of the set come back. What only they had is lost.
    * Ends by itself after five minutes, if it has not taken the lead by then.

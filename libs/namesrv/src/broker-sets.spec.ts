@@ -291,6 +291,10 @@ describe('an operator', () => {
     expect(await change('joining')).not.toHaveProperty('groupless');
     await change('serving');
     expect(await change('draining')).not.toHaveProperty('groupless');
+    await here.sets.setStage('broker-2', 'draining', true);
+    const groupless = (): true | undefined => directory.brokerSet('broker-2')?.groupless;
+    expect(await directory.until(groupless, 10_000, 'groupless')).toBe(true);
+    expect(await change('joining')).not.toHaveProperty('groupless');
     await directory.stop();
   });
 

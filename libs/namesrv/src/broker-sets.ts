@@ -269,7 +269,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
     throw changesTooOften(brokerSet);
   }
 
-  async setStage(brokerSet: string, stage: BrokerSetStage): Promise<void> {
+  async setStage(brokerSet: string, stage: BrokerSetStage, groupsGo = false): Promise<void> {
     if (!brokerSetStages.includes(stage)) {
       throw new MqError('BAD_REQUEST', `stage "${printable(stage)}" must be one of ${brokerSetStages.join(', ')}`);
     }
@@ -277,7 +277,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
     await this.alter(brokerSet, async ({ set }) => {
       const before = await this.store.get(key);
       const was = recordOf<StageRecord>(before);
-      const groupless = stage === 'draining' && (was?.stage === 'joining' || was?.groupless);
+      const groupless = stage === 'draining' && (groupsGo || was?.stage === 'joining' || was?.groupless === true);
       const record: StageRecord = { stage, ...(groupless && { groupless }), sinceMs: this.clock.wallMs() };
       const compare = [same(set), { key, modRevision: before?.modRevision ?? 0 }];
       if (!was && stage !== 'serving') compare.push(...(await this.otherServes(brokerSet)));

@@ -139,6 +139,9 @@ describe('a member whose name service', () => {
     const { sets } = (instances[0] as Instance).service;
     await registry.setStage('broker-0', 'draining');
     expect((await store.get('stages/broker-0'))?.value).toContain('draining');
+    expect((await store.get('stages/broker-0'))?.value).not.toContain('groupless');
+    await registry.setStage('broker-0', 'draining', true);
+    expect((await store.get('stages/broker-0'))?.value).toContain('"groupless":true');
     await expect(registry.electBeyond('broker-1', member)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await registry.resignLeadership(claim, 1 as Epoch);
     const election = await registry.electBeyond('broker-0', member);

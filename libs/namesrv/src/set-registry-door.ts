@@ -61,8 +61,8 @@ export function setRegistryDoor(registry: SetRegistry & SetAdmin): GrpcService {
       WithdrawMember: method(MemberClaim, SetDoneAnswer, (claim) =>
         done(registry.withdrawMember(memberClaimFromWire(claim))),
       ),
-      SetStage: method(SetStageRequest, SetDoneAnswer, ({ brokerSet, stage }) =>
-        done(registry.setStage(brokerSet, stage as BrokerSetStage)),
+      SetStage: method(SetStageRequest, SetDoneAnswer, ({ brokerSet, stage, groupless }) =>
+        done(registry.setStage(brokerSet, stage as BrokerSetStage, groupless)),
       ),
       ElectBeyond: method(SetMemberRequest, BeyondElection, async ({ brokerSet, member }) =>
         beyondElectionToWire(await registry.electBeyond(brokerSet, memberId(member))),

@@ -2,7 +2,15 @@
 // Kubernetes, and a faked clock.
 import { Directory } from '@cometmq/client';
 import { FakeNameService } from '@cometmq/client/testing';
-import { memberId, MessageType, queueId, queueOffset, type BrokerSetStage } from '@cometmq/model';
+import {
+  homeSets,
+  memberId,
+  MessageType,
+  queueId,
+  queueOffset,
+  type BrokerSet,
+  type BrokerSetStage,
+} from '@cometmq/model';
 import { FakeKubernetes } from '@cometmq/rpc/testing';
 import { MqError } from '@cometmq/shared';
 import { ManualClock } from '@cometmq/shared/testing';
@@ -33,7 +41,7 @@ describe('broker sets on Kubernetes', () => {
     [nameService, brokers, members] = [new FakeNameService({ tellsLate: true }), new FakeBrokers(), new FakeMembers()];
     directory = new Directory(nameService, clock);
     await directory.start();
-    members.onStage = (name, stage) => put(name, stage);
+    members.onStage = (name, stage, groupless) => put(name, stage, true, groupless);
     for (const name of ['broker-0', 'broker-1', 'broker-2']) {
       brokers.states.set(name, {});
       put(name, 'serving');
@@ -47,17 +55,18 @@ describe('broker sets on Kubernetes', () => {
   });
   afterEach(() => directory.stop());
 
-  function put(name: string, stage: BrokerSetStage, isLed = true): void {
+  function put(name: string, stage: BrokerSetStage, isLed = true, groupless = false): void {
     const member = memberId(`${name}/1`);
     nameService.putSet({
       ...{ name, epoch: 1, leaderMember: member, members: [{ member, address: '' }], quorum: 1, inSync: [member] },
       ...{ stage, writable: stage === 'serving', registeredMs: 1, leader: isLed ? `${name}:1` : undefined },
+      ...(groupless && { groupless }),
     });
   }
   const pods = (...replicas: number[]): void =>
     void kubernetes.objects.set(listPath, { items: replicas.map((count) => ({ spec: { replicas: count } })) });
-  const holds = (unread: number): void =>
-    void brokers.topics.set(orders.id, {
+  const holds = (unread: number, topicId = orders.id): void =>
+    void brokers.topics.set(topicId, {
       queues: [{ queueId: queueId(0), first: queueOffset(0), next: queueOffset(99), unread }],
       bytes: 1,
     });
@@ -149,21 +158,59 @@ describe('broker sets on Kubernetes', () => {
   });
 
   it('whose message groups have begun to go leave before they come back', async () => {
-    await nameService.createTopic({ name: 'steps', type: MessageType.fifo });
+    const steps = await nameService.createTopic({ name: 'steps', type: MessageType.fifo });
     pods(2, 2);
-    holds(300);
+    holds(300, steps.id);
     await look();
     brokers.leavingGroups.add('broker-2');
     pods(3, 3);
     await look();
     expect(stages()[2]).toBe('broker-2: draining');
     expect(JSON.parse(data()['left'] ?? '')).toEqual({ 'broker-2': expect.stringMatching(/^it is wanted again/) });
-    holds(0);
+    holds(0, steps.id);
     await look();
     expect(stages()[2]).toBe('broker-2: gone');
     await look();
     expect(stages()[2]).toBe('broker-2: joining');
     expect(data()['left']).toBe('{}');
+  });
+
+  it('let their message groups go while consumers work on what has no order', async () => {
+    const steps = await nameService.createTopic({ name: 'steps', type: MessageType.fifo });
+    pods(2, 2);
+    holds(250);
+    holds(1, steps.id);
+    await look();
+    await look();
+    const draining = (): BrokerSet | undefined => directory.brokerSet('broker-2');
+    expect(draining()).toMatchObject({ stage: 'draining' });
+    expect(draining()).not.toHaveProperty('groupless');
+    expect(brokers.holds).toContainEqual({ brokerSet: 'broker-2', holdMs: 1_500, groupsOnly: true });
+    holds(0, steps.id);
+    await look();
+    expect(draining()).toMatchObject({ stage: 'draining', groupless: true });
+    expect(homeSets(directory.brokerSets())).toEqual(['broker-0', 'broker-1']);
+    brokers.holds.length = 0;
+    await look();
+    expect(brokers.holds).toEqual([]); // Nothing waits any more for what consumers hold.
+    brokers.leavingGroups.add('broker-2');
+    pods(3, 3);
+    await look();
+    expect(draining()).toMatchObject({ stage: 'joining' });
+  });
+
+  it('keep their message groups where somebody wants them back in that moment', async () => {
+    await nameService.createTopic({ name: 'steps', type: MessageType.fifo });
+    pods(2, 2);
+    holds(250);
+    await look();
+    const { holdSends } = brokers;
+    brokers.holdSends = async (...call) => {
+      put('broker-2', 'serving');
+      await holdSends.apply(brokers, call);
+    };
+    await look();
+    expect(directory.brokerSet('broker-2')).toMatchObject({ stage: 'serving' });
   });
 
   it('that an operator drains are left alone', async () => {

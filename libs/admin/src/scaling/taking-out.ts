@@ -23,9 +23,10 @@ export async function putStage(
   { sets, clock, requestMsMax }: TakingContext,
   name: string,
   stage: BrokerSetStage,
+  groupless = false,
 ): Promise<void> {
   if (!sets) throw new MqError('UNSUPPORTED', 'this cluster has one broker set, in this process');
-  await within(clock, requestMsMax, 'the name service', sets.setStage(name, stage));
+  await within(clock, requestMsMax, 'the name service', sets.setStage(name, stage, groupless));
 }
 
 /**
@@ -51,12 +52,16 @@ export async function putBack(
 }
 
 /**
- * Takes a set that is draining out of all routes if it is empty, or becomes so within a moment in which new sends to it wait:
- * messages of message groups go to it up to the end, and what follows them elsewhere must not overtake them.
+ * Takes a set that is draining out of all routes if it is empty, or becomes so within a moment in which new sends to it wait.
+ * Before that its message groups go to the other sets, once nothing with an order is left here.
  * @returns what it holds still; undefined: it is out
  */
 export async function takeOut(context: TakingContext, set: BrokerSet): Promise<SetRemains | undefined> {
   const { brokers, clock } = context;
+  if (isHome(set) && [...context.directory.topics()].some(isOrdered)) {
+    const left = await letGroupsGo(context, set);
+    if (left) return left;
+  }
   const remains = await countRemains(context, set);
   if (!isLittle(remains)) return remains;
   return changeWhileHeld({
@@ -66,6 +71,36 @@ export async function takeOut(context: TakingContext, set: BrokerSet): Promise<S
     isEmpty,
     change: async () => {
       await putStage(context, set.name, 'gone');
+      return true;
+    },
+  });
+}
+
+/**
+ * New messages of its message groups go to the other sets from now on. They went here, and what follows them elsewhere must
+ * not overtake them. Consumers may still work on messages without an order: nobody sends to groups of a set that has stopped.
+ * @returns what it holds; undefined: they go elsewhere
+ */
+async function letGroupsGo(context: TakingContext, set: BrokerSet): Promise<SetRemains | undefined> {
+  const { brokers, clock, directory } = context;
+  const withOrder = (remains: SetRemains): SetRemains => {
+    const topics = remains.topics.filter(({ topic: name }) => {
+      const topic = directory.topic(name);
+      return !topic || isOrdered(topic);
+    });
+    return { ...remains, topics, messages: topics.reduce((sum, { messages }) => sum + messages, 0) };
+  };
+  const remains = await countRemains(context, set);
+  if (!isLittle(withOrder(remains))) return remains;
+  return changeWhileHeld({
+    clock,
+    hold: (forMs, owner) => brokers.holdSends(set.name, forMs, owner, true),
+    count: () => countRemains(context, set),
+    isEmpty: (left) => isEmpty(withOrder(left)),
+    change: async () => {
+      const now = directory.brokerSet(set.name);
+      if (now?.stage !== 'draining' || !isHome(now)) return false; // Somebody else has changed it meanwhile.
+      await putStage(context, set.name, 'draining', true);
       return true;
     },
   });

@@ -56,11 +56,11 @@ export class FakeMembers implements Peers, SetAdmin {
   }
 
   /** What becomes of a set's stage. */
-  onStage: (brokerSet: string, stage: BrokerSetStage) => void = () => undefined;
+  onStage: (brokerSet: string, stage: BrokerSetStage, groupless: boolean) => void = () => undefined;
 
-  async setStage(brokerSet: string, stage: BrokerSetStage): Promise<void> {
-    await this.wanted(`${brokerSet} is ${stage}`);
-    this.onStage(brokerSet, stage);
+  async setStage(brokerSet: string, stage: BrokerSetStage, groupless = false): Promise<void> {
+    await this.wanted(`${brokerSet} is ${stage}${groupless ? ', without message groups' : ''}`);
+    this.onStage(brokerSet, stage, groupless);
   }
   async electBeyond(brokerSet: string, member: MemberId): Promise<BeyondElection> {
     await this.wanted(`${member} alone in ${brokerSet}`);

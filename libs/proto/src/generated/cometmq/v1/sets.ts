@@ -14,6 +14,8 @@ export interface SetNameRequest {
 export interface SetStageRequest {
   brokerSet: string;
   stage: string;
+  /** With "draining": its message groups are spread over the other sets from now on. */
+  groupless: boolean;
 }
 
 export interface SetMemberRequest {
@@ -160,7 +162,7 @@ export const SetNameRequest: MessageFns<SetNameRequest> = {
 };
 
 function createBaseSetStageRequest(): SetStageRequest {
-  return { brokerSet: "", stage: "" };
+  return { brokerSet: "", stage: "", groupless: false };
 }
 
 export const SetStageRequest: MessageFns<SetStageRequest> = {
@@ -170,6 +172,9 @@ export const SetStageRequest: MessageFns<SetStageRequest> = {
     }
     if (message.stage !== "") {
       writer.uint32(18).string(message.stage);
+    }
+    if (message.groupless !== false) {
+      writer.uint32(24).bool(message.groupless);
     }
     return writer;
   },
@@ -203,6 +208,14 @@ export const SetStageRequest: MessageFns<SetStageRequest> = {
             message.stage = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.groupless = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -222,6 +235,7 @@ export const SetStageRequest: MessageFns<SetStageRequest> = {
     const message = createBaseSetStageRequest();
     message.brokerSet = object.brokerSet ?? "";
     message.stage = object.stage ?? "";
+    message.groupless = object.groupless ?? false;
     return message;
   },
 };
