@@ -128,6 +128,7 @@ it('asks who is there, takes the right secret only, changes what is asked for, a
   await browser.picture('access');
   await page.context().clearCookies(); // The session ends.
   await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
+  await page.getByRole('alert').getByText('Your access has ended.').waitFor();
   await page.getByLabel('User').fill(user);
   await page.getByLabel('Secret').fill(next);
   await page.getByRole('button', { name: 'Sign in' }).click();

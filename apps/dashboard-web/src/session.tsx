@@ -26,9 +26,12 @@ export function Session({ children }: { readonly children: ReactNode }) {
       }),
     [client, refetch],
   );
+  const isIn = session.data?.user !== undefined;
+  const [wasIn, setWasIn] = useState(false);
+  useEffect(() => (isIn ? setWasIn(true) : undefined), [isIn]);
   if (session.isPending) return <Loading />; // Or pages would ask for what they may not have yet.
   if (session.data?.login === true && session.data.user === undefined) {
-    return <SignIn provider={session.data.oidc?.issuer} />;
+    return <SignIn provider={session.data.oidc?.issuer} hasEnded={wasIn} />;
   }
   return children;
 }
@@ -50,7 +53,7 @@ function useLoginFailure(): string | undefined {
 /** What is wrong is the second factor, or that it is missing. */
 const aboutCodes: readonly (string | undefined)[] = ['codeNeeded', 'codeWrong'];
 
-function SignIn({ provider }: { readonly provider: string | undefined }) {
+function SignIn({ provider, hasEnded }: { readonly provider: string | undefined; readonly hasEnded: boolean }) {
   const { words, problemText } = useLanguage();
   const failure = useLoginFailure();
   const client = useQueryClient();
@@ -101,6 +104,7 @@ function SignIn({ provider }: { readonly provider: string | undefined }) {
               {words.signIn}
             </Title>
             {failure !== undefined && begin.isIdle && <Failure>{failure}</Failure>}
+            {hasEnded && begin.isIdle && <Failure>{words.signedOut}</Failure>}
             <TextInput
               label={words.user}
               value={user}

@@ -39,14 +39,14 @@ export function Brokers() {
 }
 
 function SetCard({ set }: { readonly set: ListedSet }) {
-  const words = useWords();
+  const { words, said } = useLanguage();
   const { state } = set;
   return (
     <Card title={set.name}>
       <Stack gap="sm">
         {set.problem !== undefined && (
           <Alert color="red" variant="light" role="status">
-            {set.problem}
+            {said(set.problem)}
           </Alert>
         )}
         <Group gap="xs">

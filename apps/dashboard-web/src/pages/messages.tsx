@@ -34,7 +34,11 @@ export function Messages() {
           <Trouble error={found.error} />
           <Missing sets={found.missing} />
           <Scan found={found} />
-          <MessageTable rows={found.items} label={words.found} />
+          <MessageTable
+            rows={found.items}
+            label={words.found}
+            empty={found.running || found.next !== undefined ? words.emptySoFar : words.emptyFound}
+          />
           {found.next !== undefined && !found.running && (
             <Button size="xs" variant="default" mt="sm" onClick={found.goOn}>
               {words.goOn}

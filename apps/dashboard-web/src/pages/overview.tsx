@@ -116,8 +116,9 @@ function worriesOf(
     if (free >= freeMin) continue;
     worries.push({ key: `disk ${name}`, weight: 3e15, text: words.diskLow(percent(free)), where: brokers(name) });
   }
-  for (const { name, progress } of groups) {
-    if (!progress || progress.lag === 0 || progress.members > 0) continue;
+  for (const { name, progress, pausedUntilMs = 0 } of groups) {
+    // As the alert goes: of a group that is paused nobody has to consume.
+    if (!progress || progress.lag === 0 || progress.members > 0 || pausedUntilMs > Date.now()) continue;
     worries.push({
       key: `group ${name}`,
       weight: progress.lag,

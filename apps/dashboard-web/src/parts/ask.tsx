@@ -74,26 +74,35 @@ export function LossDialog({
 }) {
   const words = useWords();
   const [typed, setTyped] = useState('');
+  const mayGo = typed === name && ready;
   return (
     <Dialog title={title} onClose={onClose}>
-      <Stack gap="sm">
-        <Text>{loss}</Text>
-        <TextInput
-          label={words.typeName(name)}
-          value={typed}
-          onChange={(event) => setTyped(event.currentTarget.value)}
-          data-autofocus
-        />
-        <Trouble error={error} />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>
-            {words.cancel}
-          </Button>
-          <Button color="red" disabled={typed !== name || !ready} loading={busy === true} onClick={onConfirm}>
-            {words.remove}
-          </Button>
-        </Group>
-      </Stack>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (mayGo && busy !== true) onConfirm();
+        }}
+      >
+        <Stack gap="sm">
+          <Text>{loss}</Text>
+          <TextInput
+            label={words.typeName(name)}
+            value={typed}
+            autoComplete="off"
+            onChange={(event) => setTyped(event.currentTarget.value)}
+            data-autofocus
+          />
+          <Trouble error={error} />
+          <Group justify="flex-end">
+            <Button variant="default" onClick={onClose}>
+              {words.cancel}
+            </Button>
+            <Button type="submit" color="red" disabled={!mayGo} loading={busy === true}>
+              {words.remove}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
     </Dialog>
   );
 }

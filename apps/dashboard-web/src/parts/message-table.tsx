@@ -8,7 +8,15 @@ import { bytes } from './format.js';
 import { Ago, Mono } from './show.js';
 
 /** Messages of a list; each leads to its own page. */
-export function MessageTable({ rows, label }: { readonly rows: readonly Message[]; readonly label: string }) {
+export function MessageTable({
+  rows,
+  label,
+  empty,
+}: {
+  readonly rows: readonly Message[];
+  readonly label: string;
+  readonly empty: string;
+}) {
   const words = useWords();
   const columns = useMemo<Column<Message>[]>(
     () => [
@@ -41,5 +49,5 @@ export function MessageTable({ rows, label }: { readonly rows: readonly Message[
     ],
     [words],
   );
-  return <DataTable rows={rows} columns={columns} idOf={({ id }) => id} label={label} empty={words.emptyFound} />;
+  return <DataTable rows={rows} columns={columns} idOf={({ id }) => id} label={label} empty={empty} />;
 }

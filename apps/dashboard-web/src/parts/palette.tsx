@@ -1,6 +1,6 @@
 import { ScrollArea, Text, TextInput, UnstyledButton } from '@mantine/core';
 import { useNavigate } from '@tanstack/react-router';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 
 import { useApi } from '../api/use-api.js';
 import { pages } from '../pages.js';
@@ -54,6 +54,7 @@ export function Palette({ onClose }: { readonly onClose: () => void }) {
     })),
   ];
   const at = Math.min(chosen, hits.length - 1);
+  useEffect(() => document.getElementById(`palette-${at}`)?.scrollIntoView({ block: 'nearest' }), [at]);
   const take = (hit: Hit | undefined): void => {
     if (!hit) return;
     hit.go();

@@ -12,7 +12,7 @@ export interface SearchState {
   readonly looked: number;
   readonly left: number;
   readonly running: boolean;
-  /** Where it would go on; undefined: everything was looked at, or it still runs. */
+  /** Where it would go on, also while it runs; undefined: everything was looked at. */
   readonly next: string | undefined;
   readonly error: ApiError | undefined;
   readonly missing: readonly { readonly brokerSet: string; readonly detail: string }[];
@@ -74,14 +74,14 @@ async function follow(
   let isOver = false;
   change((known) => {
     before = known.looked;
-    return { ...known, running: true, next: undefined, error: undefined };
+    return { ...known, running: true, error: undefined };
   });
   try {
     for await (const { event, data } of serverEvents(pathOf('searchMessages', { query }), signal)) {
-      if (event === 'found') change((known) => ({ ...known, items: [...known.items, data as Message] }));
+      if (event === 'found') change((known) => ({ ...known, items: withOne(known.items, data as Message) }));
       else if (event === 'progress') {
-        const { looked, left, missing } = data as { looked: number; left: number; missing: SearchState['missing'] };
-        change((known) => ({ ...known, looked: before + looked, left, missing }));
+        const { looked, ...told } = data as Pick<SearchState, 'looked' | 'left' | 'missing'> & { next?: string };
+        change((known) => ({ ...known, looked: before + looked, next: undefined, ...told }));
       } else if (event === 'end') {
         isOver = true;
         change((known) => ({ ...known, next: (data as { next?: string }).next }));
@@ -97,4 +97,9 @@ async function follow(
     change((known) => ({ ...known, error }));
   }
   change((known) => ({ ...known, running: false }));
+}
+
+/** A search that was stopped within a part goes on at its beginning: what was found there is found again. */
+function withOne(items: readonly Message[], one: Message): readonly Message[] {
+  return items.some(({ id }) => id === one.id) ? items : [...items, one];
 }

@@ -25,6 +25,7 @@ export const en = {
   loading: 'Loading …',
   empty: 'There is nothing here.',
   emptyFound: 'No message was found that fits.',
+  emptySoFar: 'No message was found that fits, so far.',
   emptyLetters: 'No group has dead letters.',
   emptyDelayed: 'No message waits for its time.',
   emptyTransactions: 'No transaction is open.',

@@ -21,6 +21,7 @@ export const zh: Words = {
   skip: '跳到内容',
   loading: '加载中 …',
   empty: '这里没有内容。',
+  emptySoFar: '目前尚未找到符合条件的消息。',
   emptyFound: '没有符合条件的消息。',
   emptyLetters: '没有消费者组有死信。',
   emptyDelayed: '没有等待投递时间的消息。',

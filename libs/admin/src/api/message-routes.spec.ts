@@ -88,6 +88,13 @@ it('stream in, with how far the search is, and the stream says where it would go
   expect(events[0]?.[1]).toMatchObject({ looked: 2, left: 3 });
   expect(events[3]?.[1]).toMatchObject({ looked: 5, left: 0 });
   expect(events[4]?.[1]).toEqual({});
+  // Who breaks it off goes on from what it was told last.
+  const { next } = events[0]?.[1] as { next: string };
+  expect((await get<Part>(`messages?topic=orders&after=${next}`)).items.map(({ messageId }) => messageId)).toEqual([
+    'm3',
+    'm2',
+  ]);
+  expect(events[3]?.[1]).not.toHaveProperty('next');
 });
 
 it('one silent broker set hides nothing of the others, and is gone on with later', async () => {

@@ -151,8 +151,9 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
       tags,
       summary: 'The same as a stream of events, until so many were found or everything was looked at.',
       description:
-        'Events: `found` (a Message), `progress` ({looked, left}: so far, and still to be looked at), `end` ({next}: ' +
-        'where a later search goes on; absent: everything was looked at), `problem` (a Problem).',
+        'Events: `found` (a Message), `progress` ({looked, left, next}: so far, still to be looked at, and where a search ' +
+        'goes on that is broken off here), `end` ({next}: where a later search goes on; absent: everything was looked at), ' +
+        '`problem` (a Problem).',
       querystring: messageQuery,
       response: stream('The events.'),
     },
@@ -164,7 +165,8 @@ export function messageRoutes(app: FastifyInstance, context: AdminContext): void
         for (let looked = 0; ;) {
           looked += part.looked;
           for (const item of part.items) await out.message('found', item);
-          await out.send('progress', { looked, left: part.left, missing: part.missing });
+          const { next, left, missing } = part;
+          await out.send('progress', { looked, left, missing, ...(next !== undefined && { next }) });
           if (out.isOver || part.next === undefined || out.given >= limit) break;
           part = await search({ ...query, after: part.next }, limit - out.given, request);
         }
