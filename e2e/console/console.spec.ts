@@ -59,6 +59,24 @@ it.each(views)('%s can be opened by its address, and used by everybody', async (
   expect(await world.browser.accessibility()).toEqual([]);
 });
 
+it('is read in a narrow window: words and ids stay whole, and the page is not moved sideways', async () => {
+  const { page } = world.browser;
+  await page.setViewportSize({ width: 400, height: 800 });
+  for (const [path, heading, table] of [
+    ['/messages?topic=orders', 'Messages', 'Found'],
+    ['/groups/billing', 'billing', 'Members'],
+  ] as const) {
+    await world.open(path, heading);
+    const cell = page.getByRole('table', { name: table }).locator('tbody .mono').first();
+    await cell.waitFor();
+    expect((await cell.boundingBox())?.height).toBeLessThan(60); // A letter a line otherwise.
+    expect(await page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth')).toBeLessThanOrEqual(
+      0,
+    );
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+});
+
 it('is dark, and Chinese, when asked', async () => {
   await world.open('/', 'Overview');
   await world.browser.page.getByLabel('Language').selectOption('zh');
@@ -167,6 +185,15 @@ it('goes anywhere from the keyboard', async () => {
   const { page } = world.browser;
   await world.open('/', 'Overview');
   await page.keyboard.press('Control+k');
+  await page.getByRole('listbox', { name: 'Search' }).getByRole('option').first().waitFor();
+  for (let i = 0; i < 11; i += 1) await page.keyboard.press('ArrowDown'); // More than are in sight.
+  const inSight = await page.evaluate<boolean>(`(() => {
+    const option = document.querySelector('[role=option][aria-selected=true]');
+    const { top, bottom } = option.getBoundingClientRect();
+    const seen = option.closest('.mantine-ScrollArea-viewport').getBoundingClientRect();
+    return top >= seen.top - 1 && bottom <= seen.bottom + 1;
+  })()`);
+  expect(inSight).toBe(true);
   await page.getByRole('combobox', { name: 'Search' }).fill('bill');
   await page.getByRole('option', { name: 'billing' }).waitFor();
   expect(await world.browser.accessibility()).toEqual([]);
@@ -190,7 +217,7 @@ it('makes a topic, and deletes it once its name is typed', async () => {
   const confirm = page.getByRole('dialog').getByRole('button', { name: 'Delete' });
   expect(await confirm.isDisabled()).toBe(true);
   await page.getByLabel('Type “made-here” to confirm').fill('made-here');
-  await confirm.click();
+  await page.keyboard.press('Enter');
   await page.getByRole('heading', { level: 1, name: 'Topics' }).waitFor();
   await expect(admin(world.broker, 'GET', '/topics/made-here')).rejects.toThrow('404');
 });
@@ -266,6 +293,7 @@ describe('a message', () => {
       .waitFor();
     await world.browser.picture('message');
     expect(await world.browser.accessibility()).toEqual([]);
+    expect(await page.getByRole('status').first().innerText()).not.toMatch(/\dT\d.*Z/); // As the reader's clock goes.
     await page.getByLabel('Language').selectOption('zh');
     await page
       .getByRole('status')
@@ -290,13 +318,20 @@ describe('a message', () => {
     await page.route('**/api/v1/messages/search?*', (route) =>
       route.fulfill({
         ...{ status: 200, contentType: 'text/event-stream' },
-        body: 'event: progress\ndata: {"looked":10,"left":990,"missing":[]}\n\n',
+        body: 'event: progress\ndata: {"looked":10,"left":990,"missing":[],"next":"broker-0~900"}\n\n',
       }),
     );
     await world.open('/messages?topic=orders&text=y', 'Messages');
     await page.getByRole('alert').getByText('broken off').waitFor();
     await page.getByText('10 of 1,000 messages looked at.').waitFor();
+    await page.getByText('so far').waitFor();
     await page.unroute('**/api/v1/messages/search?*');
+    const goesOn = page.waitForRequest(
+      (request) => new URL(request.url()).searchParams.get('after') === 'broker-0~900',
+    );
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await goesOn;
+    await page.getByRole('alert').waitFor({ state: 'detached' });
   });
 
   it('is found by text in its body, and the stream tells how far the search is', async () => {

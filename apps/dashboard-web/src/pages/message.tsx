@@ -194,17 +194,25 @@ function Why({ id, groups }: { readonly id: string; readonly groups: readonly st
           </Button>
         </Group>
       </form>
-      {group !== undefined && <Answered of={why}>{(data) => <Chain why={data} />}</Answered>}
+      {group !== undefined && <Answered of={why}>{(data) => <Chain why={data} group={group} />}</Answered>}
     </Card>
   );
 }
 
-function Chain({ why }: { readonly why: MessageWhy }) {
+function Chain({ why, group }: { readonly why: MessageWhy; readonly group: string }) {
   const { words, said } = useLanguage();
   return (
     <>
       <Text fw={600} role="status" mb="xs">
         {said(why.text)}
+        {why.verdict === 'alive' && (
+          <>
+            {' · '}
+            <Link to="/dead-letters" search={{ group }}>
+              {words.deadLetters}
+            </Link>
+          </>
+        )}
       </Text>
       <List type="ordered" aria-label={words.why}>
         {why.steps.map(({ step, ok, text }) => (

@@ -90,6 +90,7 @@ export function DataTable<T>({
                 <Table.Th
                   key={id}
                   ta={right === true ? 'right' : 'left'}
+                  style={{ whiteSpace: 'nowrap' }}
                   {...(sorted && { 'aria-sort': sorted === 'asc' ? ('ascending' as const) : ('descending' as const) })}
                 >
                   {column?.getCanSort() === true ? (

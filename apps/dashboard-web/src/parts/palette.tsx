@@ -54,7 +54,9 @@ export function Palette({ onClose }: { readonly onClose: () => void }) {
     })),
   ];
   const at = Math.min(chosen, hits.length - 1);
-  useEffect(() => document.getElementById(`palette-${at}`)?.scrollIntoView({ block: 'nearest' }), [at]);
+  useEffect(() => {
+    document.getElementById(`palette-${at}`)?.scrollIntoView({ block: 'nearest' });
+  }, [at]);
   const take = (hit: Hit | undefined): void => {
     if (!hit) return;
     hit.go();

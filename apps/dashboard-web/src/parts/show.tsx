@@ -68,7 +68,7 @@ export function Ago({ ms }: { ms: number }) {
 
 export function Mono({ children }: { children: ReactNode }) {
   return (
-    <Text span ff="monospace" size="sm" style={{ overflowWrap: 'anywhere' }}>
+    <Text span ff="monospace" size="sm" className="mono">
       {children}
     </Text>
   );

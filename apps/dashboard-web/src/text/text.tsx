@@ -1,6 +1,7 @@
 import { createContext, use, useCallback, useMemo, useState, type ReactNode } from 'react';
 
 import type { ApiError } from '../api/client.js';
+import { moment } from '../parts/format.js';
 import { en, type Words } from './en.js';
 import { problemText } from './problems.js';
 import { chineseOf } from './said.js';
@@ -24,6 +25,11 @@ const Context = createContext<Spoken>({
 });
 const kept = 'cometmq.language';
 
+/** The API tells moments in UTC, the console all of them as its reader's clock shows them. */
+function inLocalTime(text: string): string {
+  return text.replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, (utc) => moment(Date.parse(utc)));
+}
+
 function first(): Language {
   const chosen = localStorage.getItem(kept);
   if (chosen === 'en' || chosen === 'zh') return chosen;
@@ -41,7 +47,7 @@ export function TextProvider({ children }: { readonly children: ReactNode }) {
     () => ({
       ...{ language, words: dictionaries[language], speak },
       problemText: (error: ApiError) => problemText(language, error),
-      said: (text: string) => (language === 'zh' ? chineseOf(text) : text),
+      said: (text: string) => inLocalTime(language === 'zh' ? chineseOf(text) : text),
     }),
     [language, speak],
   );
