@@ -156,6 +156,24 @@ it('does not go before what follows it in its message group; it can be sent, beh
   expect(sent.queueId).toBe(lane); // Where others of its message group are, so that one goes at a time.
 });
 
+it('goes with few others at a time where they are large', async () => {
+  const { staying, leaving } = cluster;
+  const tag = Buffer.alloc(60 * 1024, 'x');
+  for (let i = 0; i < 40; i += 1) await leaving.send(`m${i}`, { tag });
+  await cluster.giveUp(weak, leaving.topic, 40);
+  await consumed(leaving, strong, leaving.topic);
+  const { broker } = staying.leader;
+  const take = broker.takeTransfer.bind(broker);
+  const sizes: number[] = [];
+  broker.takeTransfer = (call) => {
+    sizes.push(call.messages.reduce((sum, { payload }) => sum + payload.length, 0));
+    return take(call);
+  };
+  await cluster.drain(() => cluster.letters(staying, weak) === 40);
+  expect(sizes.reduce((sum, bytes) => sum + bytes, 0)).toBeGreaterThan(40 * 60 * 1024);
+  expect(Math.max(...sizes)).toBeLessThan(1.2 * 1024 * 1024); // What refers to them is small.
+});
+
 // Chance says when processes die, on either side, while letters are handed over and while they are replayed.
 it.each(seeds(12))('replays each letter once when processes die on either side (seed %i)', async (seed) => {
   const chance = new Prng(seed);

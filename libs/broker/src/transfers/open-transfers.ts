@@ -63,12 +63,19 @@ export class OpenTransfers {
 
   /** Sends what is open, to each set one after the other. Answers the bytes that have got there. */
   async sendAll(): Promise<number> {
+    const { store, transfers } = this.parts;
+    const all = transfers.open();
+    if (all.length === 0) return 0;
+    // Nobody is told of what a later leader may not know.
+    await new Promise<void>((resolve, reject) => {
+      store.whenCommitted(store.appendEnd, (error) => (error ? reject(error) : resolve()));
+    });
     const bySet = new Map<string, OpenTransfer[]>();
-    for (const open of this.parts.transfers.open()) {
+    for (const open of all) {
       const { to } = open.transfer;
       bySet.set(to, [...(bySet.get(to) ?? []), open]);
     }
-    const sent = await Promise.all([...bySet].map(([to, transfers]) => this.sendTo(to, transfers)));
+    const sent = await Promise.all([...bySet].map(([to, its]) => this.sendTo(to, its)));
     return sent.reduce((sum, bytes) => sum + bytes, 0);
   }
 
@@ -114,10 +121,6 @@ export class OpenTransfers {
 
   private async send({ position, transfer }: OpenTransfer): Promise<number> {
     const { store, directory, peers, brokerName, logOf, knows, logClock } = this.parts;
-    // Nobody is told of what a later leader may not know.
-    await new Promise<void>((resolve, reject) => {
-      store.whenCommitted(store.appendEnd, (error) => (error ? reject(error) : resolve()));
-    });
     const leader = directory.brokerSet(transfer.to)?.leader;
     if (leader === undefined || !peers) throw new MqError('UNAVAILABLE', `nobody leads broker set ${transfer.to}`);
     const all = this.ready.get(position) ?? (await this.read(transfer));

@@ -12,7 +12,7 @@ import {
   type TopicId,
 } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-import type { StoredMessage, StorePorts } from '@cometmq/store';
+import type { ReadMessage, StoredMessage, StorePorts } from '@cometmq/store';
 
 export type PlannerStore = Pick<StorePorts, 'bounds' | 'damage' | 'readAll' | 'scan'>;
 
@@ -45,6 +45,8 @@ export interface LeavingMessage extends Leaving {
 const messagesMax = 512;
 const bytesMax = 1024 * 1024;
 const scanMax = 256;
+/** Read first: how large they are says how many of the rest there is room for. */
+const readFirst = 8;
 
 /** How far a queue was looked through. */
 interface Cursor {
@@ -121,12 +123,12 @@ export class TransferPlanner {
         if (found.length >= messagesMax || bytes >= bytesMax) break;
       }
     }
-    const read = found.length === 0 ? [] : await store.readAll(found);
-    cursor.next = at;
+    const read = await this.read(found);
+    cursor.next = found[read.length]?.offset ?? at;
     // From here on nothing comes in between.
     const leaving: LeavingMessage[] = [];
     const audiences = new Map<string, Audience>();
-    for (const [i, message] of found.entries()) {
+    for (const [i, message] of found.slice(0, read.length).entries()) {
       const { offset, groupHash } = message;
       const judged = this.judge(topicId, queueId, offset, groupHash);
       if (judged === 'done') continue;
@@ -148,6 +150,20 @@ export class TransferPlanner {
       leaving.push({ ...message, audience, stored, to: targets.get(offset) as string });
     }
     if (leaving.length > 0) decide(leaving);
+  }
+
+  /** From the first on, as many as may be in memory at once: an entry of a queue may be small, and what it refers to large. */
+  private async read(found: readonly Leaving[]): Promise<ReadMessage[]> {
+    const read: ReadMessage[] = [];
+    let bytes = 0;
+    for (let next = readFirst; read.length < found.length && bytes < bytesMax;) {
+      for (const message of await this.parts.store.readAll(found.slice(read.length, read.length + next))) {
+        read.push(message);
+        if (!(message instanceof MqError)) bytes += message.payload.length;
+      }
+      next = Math.max(1, Math.floor(((bytesMax - bytes) * read.length) / Math.max(1, bytes)));
+    }
+    return read;
   }
 
   /** Whom the message is for; `done`: for nobody; `held`: somebody is at work on it, or it is not due again. */

@@ -37,6 +37,8 @@ const afreshMs = 30_000;
 const againMs = 250;
 /** Queues that are looked at before others have their turn: lite topics may be a million. */
 const queuesAtOnce = 1_024;
+/** What is begun of several queues before it is sent: a look through all of them is to be worth it. */
+const begunMax = { messages: 512, bytes: 1024 * 1024 };
 
 export class TransfersOut {
   private readonly planner: TransferPlanner;
@@ -157,21 +159,23 @@ export class TransfersOut {
   private async planOf(isWanted: (topic: Topic) => boolean): Promise<boolean> {
     const { directory, clock, queueIds } = this.parts;
     let looked = 0;
+    const begun = { messages: 0, bytes: 0 };
+    const isEnough = (): boolean => begun.messages >= begunMax.messages || begun.bytes >= begunMax.bytes;
     for (const topic of [...directory.topics()].filter(isWanted)) {
       for (const queueId of queueIds(topic.id)) {
         looked += 1;
         if (looked % queuesAtOnce === 0) await sleep(clock, 0);
-        let planned = false;
-        while (!planned && !this.stopped && this.planner.mayHaveMore(topic.id, queueId)) {
+        while (!isEnough() && !this.stopped && this.planner.mayHaveMore(topic.id, queueId)) {
           await this.planner.gather(topic.id, queueId, this.targetOf(), (messages) => {
             this.begin(topic, queueId, messages);
-            planned = true;
+            begun.messages += messages.length;
+            for (const { stored } of messages) begun.bytes += stored.payload.length;
           });
         }
-        if (planned) return true;
+        if (isEnough()) return true;
       }
     }
-    return false;
+    return begun.messages > 0;
   }
 
   /** Of messages without a group, those of one transfer go to one set. */

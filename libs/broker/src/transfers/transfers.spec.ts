@@ -58,6 +58,26 @@ describe('a broker set that leaves', () => {
     await cluster.stop();
   });
 
+  it('looks through many queues once for many messages', async () => {
+    const cluster = await new Cluster().start();
+    const { staying, leaving, nameService } = cluster;
+    const wide = await nameService.createTopic({ name: 'wide', readQueues: 60, writeQueues: 60 });
+    for (let queue = 0; queue < 60; queue += 1) await leaving.send(`m${queue}`, {}, wide, queue);
+    const { store } = leaving.leader.broker;
+    const queueIds = store.queueIds.bind(store);
+    let looks = 0;
+    store.queueIds = (topicId) => {
+      if (topicId === wide.id) looks += 1;
+      return queueIds(topicId);
+    };
+    await cluster.drain(() => leaving.leader.broker.views.transfers.sent === 60);
+    expect(looks).toBeLessThan(20);
+    const there = staying.leader.broker.store;
+    const came = there.queueIds(wide.id).map((queue) => there.bounds(wide.id, queue).committed);
+    expect(came.reduce((sum, one) => sum + one, 0)).toBe(60);
+    await cluster.stop();
+  });
+
   it('hands over message groups in their order, with what is sent to them meanwhile', async () => {
     const cluster = await new Cluster().start();
     const { staying, leaving, nameService } = cluster;
