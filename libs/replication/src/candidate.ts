@@ -8,7 +8,8 @@
  * stand again as soon as it is heard of, and a cable that was out for one member would cost all of them an election.
  *
  * Nobody is told "I lead" before etcd says so; and the leader decides nothing before its start record is committed.
- * A candidacy ends with the first sign that it can't be won: its owner waits a little and stands again, higher.
+ * A candidacy ends with the first sign that it can't be won: its owner waits a little and stands again, higher. One whose log is
+ * so far behind that the best of them can't give it what it lacks lets that one, or another, try first.
  */
 import type {
   Epoch,
@@ -35,6 +36,8 @@ export type CandidateInput =
   /** What the best had is in this log, durably. */
   | { readonly kind: 'fetched'; readonly end: LogPosition }
   | { readonly kind: 'fetchFailed'; readonly from: MemberId; readonly why: string }
+  /** What the best has can't be given record by record, whenever it is asked for: this log is too far behind. */
+  | { readonly kind: 'behind'; readonly from: MemberId; readonly why: string }
   /** etcd's answer; `state` is what it has now. */
   | { readonly kind: 'taken'; readonly state: SetState }
   | { readonly kind: 'lost' }
@@ -57,8 +60,8 @@ export type CandidateOutput =
   /** Write it to etcd where the set's revision is still this one. */
   | { readonly kind: 'take'; readonly epoch: Epoch; readonly rule: SetRule; readonly revision: number }
   | { readonly kind: 'lead'; readonly epoch: Epoch; readonly state: SetState }
-  /** It can't be won. `heard`: an epoch that the next attempt must be above. */
-  | { readonly kind: 'giveUp'; readonly why: string; readonly heard: Epoch };
+  /** It can't be won. `heard`: an epoch that the next attempt must be above. `isBehind`: nor can the next one; others may win. */
+  | { readonly kind: 'giveUp'; readonly why: string; readonly heard: Epoch; readonly isBehind: boolean };
 
 export interface Candidacy {
   readonly me: MemberId;
@@ -131,7 +134,12 @@ export class Candidate {
       case 'fetched':
         return this.state === 'fetching' ? this.take() : [];
       case 'fetchFailed':
-        return this.giveUp(`the log of ${input.from} could not be fetched: ${input.why}`);
+      case 'behind':
+        return this.giveUp(
+          `the log of ${input.from} could not be fetched: ${input.why}`,
+          undefined,
+          input.kind === 'behind',
+        );
       case 'taken': {
         if (this.state !== 'taking') return [];
         this.state = 'over';
@@ -176,10 +184,10 @@ export class Candidate {
     return [{ kind: 'take', epoch: this.epoch, rule: ruleAfterTakeOver(set, me), revision: set.revision }];
   }
 
-  private giveUp(why: string, heard = 0 as Epoch): CandidateOutput[] {
+  private giveUp(why: string, heard = 0 as Epoch, isBehind = false): CandidateOutput[] {
     // An epoch that nobody was asked to promise is free.
     const own = this.isSounding ? 0 : this.epoch;
     this.state = 'over';
-    return [{ kind: 'giveUp', why, heard: Math.max(heard, own) as Epoch }];
+    return [{ kind: 'giveUp', why, heard: Math.max(heard, own) as Epoch, isBehind }];
   }
 }

@@ -8,7 +8,8 @@
  *
  * Members of a set take turns by rank, so that two seldom stand at once; who has promised an epoch to another lets it try, as a
  * higher epoch would undo what that one has won, and longer each time that nothing came of it; after an attempt that failed each
- * waits longer. On a machine where an attempt takes seconds they would undo each other's for minutes otherwise.
+ * waits longer. One that is too far behind to be given what it lacks waits until the others have had their turn: it would win
+ * their promises again and again, and never lead. On a machine where an attempt takes seconds they would undo each other's for minutes otherwise.
  */
 import type { StandReason } from '@cometmq/model';
 import { unreachable } from '@cometmq/shared';
@@ -41,6 +42,8 @@ export type StandingInput =
   | { readonly kind: 'promised'; readonly nowMs: number }
   /** An attempt of its own has failed. */
   | { readonly kind: 'failed'; readonly nowMs: number }
+  /** An attempt has failed since its log is too far behind: others can lead, and this one can't. */
+  | { readonly kind: 'behind'; readonly nowMs: number }
   /** It leads, or another one does: whatever was suspected is settled. */
   | { readonly kind: 'settled'; readonly nowMs: number }
   | { readonly kind: 'tick'; readonly nowMs: number };
@@ -108,6 +111,10 @@ export class Standing {
         this.notBeforeMs = input.nowMs + waitMs + this.rank * this.limits.rankMs;
         return undefined;
       }
+      case 'behind':
+        // Whom it has made promise lets it try for so long at the most, and stands then.
+        this.notBeforeMs = input.nowMs + 2 * this.limits.yieldMsMax + this.rank * this.limits.rankMs;
+        return undefined;
       case 'settled':
         this.settled(input.nowMs);
         this.progress = -1;

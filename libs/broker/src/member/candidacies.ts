@@ -57,9 +57,9 @@ export class Candidacies {
           const { role } = self;
           if (role.is === 'standing' && role.election === election) this.won(role, { epoch, state, phases, noticeMs });
         },
-        lost: (why, highest) => {
+        lost: (why, highest, isBehind) => {
           knowledge.hear(highest);
-          if (self.role.is === 'standing' && self.role.election === election) void this.lost(why);
+          if (self.role.is === 'standing' && self.role.election === election) void this.lost(why, isBehind);
         },
         tooLate: (epoch) => self.ended.over(epoch, 0),
         halt: (why) => this.moves.fail(why),
@@ -69,7 +69,7 @@ export class Candidacies {
     return election;
   }
 
-  private async lost(why: MqError): Promise<void> {
+  private async lost(why: MqError, isBehind: boolean): Promise<void> {
     const { self, moves } = this;
     const { adoption, log } = self.parts;
     this.handOvers.refuse(why);
@@ -86,7 +86,7 @@ export class Candidacies {
       return;
     }
     log.warn(failureFacts(why), 'the lead can not be taken yet; trying again');
-    if (!again) self.turn.step('failed');
+    if (!again) self.turn.step(isBehind ? 'behind' : 'failed');
     if (self.role === role) moves.look();
   }
 }

@@ -24,7 +24,7 @@ export interface ElectionParts {
   readonly withStore: <T>(act: () => Promise<T>) => Promise<T>;
   /** The set is this member's: its term may begin. */
   readonly won: (epoch: Epoch, state: SetState, phases: ElectionPhases) => void;
-  readonly lost: (why: MqError, heard: Epoch) => void;
+  readonly lost: (why: MqError, heard: Epoch, isBehind: boolean) => void;
   /** The set became this member's after all, when nothing came of it any more. */
   readonly tooLate: (epoch: Epoch) => void;
   /** Something is broken: this member must not go on. */
@@ -141,7 +141,7 @@ export class Election {
           return;
         }
         case 'giveUp':
-          this.lose(new MqError('CONFLICT', output.why), output.heard);
+          this.lose(new MqError('CONFLICT', output.why), output.heard, output.isBehind);
           return;
         default:
           unreachable(output);
@@ -149,10 +149,10 @@ export class Election {
     }
   }
 
-  private lose(why: MqError, heard = this.candidate.isSounding ? (0 as Epoch) : this.epoch): void {
+  private lose(why: MqError, heard = this.candidate.isSounding ? (0 as Epoch) : this.epoch, isBehind = false): void {
     if (this.over) return;
     this.end();
-    this.parts.lost(why, heard);
+    this.parts.lost(why, heard, isBehind);
   }
 
   /** Who can't be asked has not promised: that is all that is known of it. Asked again, since it may be starting. */
@@ -189,7 +189,12 @@ export class Election {
       this.step({ kind: 'fetched', end });
     } catch (caught) {
       if (caught instanceof Halt) this.parts.halt(caught.why);
-      else this.step({ kind: 'fetchFailed', from, why: MqError.from(caught).reason });
+      else {
+        const { code, reason } = MqError.from(caught);
+        // It has given back, compacted or lost what would have to come next.
+        const isGone = code === 'NOT_FOUND' || code === 'CORRUPT_RECORD';
+        this.step({ kind: isGone ? 'behind' : 'fetchFailed', from, why: reason });
+      }
     } finally {
       this.fetching = false;
     }

@@ -132,6 +132,7 @@ function candidateTeller(candidate: Candidate): Teller {
       case 'fetched':
         return candidate.step({ kind, end: position(rest[0]) }).map(candidateAnswer);
       case 'fetchFailed':
+      case 'behind':
         return candidate.step({ kind, from, why: rest.slice(1).join(' ') }).map(candidateAnswer);
       case 'taken': {
         const state = { ...ruleOf([from]), revision: 8, epoch: candidate.epoch, leader: from };
@@ -160,7 +161,7 @@ function candidateAnswer(output: CandidateOutput): string {
     case 'lead':
       return `lead epoch ${output.epoch}`;
     case 'giveUp':
-      return `give up: ${output.why}`;
+      return `give up${output.isBehind ? ', and let others try' : ''}: ${output.why}`;
   }
 }
 
@@ -174,6 +175,7 @@ function standingTeller(standing: Standing): Teller {
         case 'refused':
         case 'handedOver':
         case 'failed':
+        case 'behind':
         case 'promised':
         case 'settled':
         case 'tick':
