@@ -219,8 +219,9 @@ export function heal(world: World): void {
   }
 }
 
-/** What an operator does whose metadata was set back to a backup: `comet cluster adopt`, until the set is whole. */
+/** What an operator does whose metadata was set back to a backup: `comet cluster adopt`, wherever the set is not whole. */
 function adopt(world: World): void {
+  world.clock.after(2_000, () => adopt(world)); // One that starts again later on may be the one that finds the metadata older.
   if (world.isWhole) return;
   const service = world.nameServers.find((server) => server.service !== undefined)?.service;
   service?.allowAdoption().then(
@@ -228,7 +229,6 @@ function adopt(world: World): void {
     (caught: unknown) => world.trace.note(`the metadata can not be adopted yet: ${String(caught)}`),
   );
   for (const member of world.members) start(world, member);
-  world.clock.after(2_000, () => adopt(world));
 }
 
 /**

@@ -83,6 +83,21 @@ export class Flips {
     return this.all.map(({ member, position, mask }) => `${member.place} ${position} ^ ${mask}`).join(', ');
   }
 
+  /**
+   * It has copied another one's files. What of them was damaged there is damaged here, too, and it knows that: it asks the others
+   * for it.
+   */
+  tookSnapshot(member: FlippedMember, committed: Committed): void {
+    this.forgetMended(committed);
+    for (const { member: of, position, mask } of [...this.all]) {
+      if (of === member || this.all.some((flip) => flip.member === member && flip.position === position)) continue;
+      const segment = segmentAt(member.disk, position, position + 1);
+      const here = segment && rangeOf(member.disk, segment.first, position, position + 1, 'seen')?.[0];
+      const wanted = committed.bytesOf(position, position + 1)[0] ?? 0;
+      if (here === (wanted ^ mask)) this.all.push({ member, position, mask });
+    }
+  }
+
   /** Whether bytes of a disk differ from what was committed by nothing but what was flipped there. */
   explain(member: FlippedMember, from: number, bytes: Buffer, wanted: Buffer): boolean {
     const mended = Buffer.from(bytes);

@@ -5,7 +5,7 @@
 import { SetViews } from '@cometmq/broker/testing';
 import { DataFolder, RecordBlock, type StateView } from '@cometmq/store';
 import { DiskCheckpointStore, type MemoryDisk } from '@cometmq/store/testing';
-import type { Clock } from '@cometmq/shared';
+import { ByteReader, type Clock } from '@cometmq/shared';
 
 interface Committed {
   readonly committedEnd: number;
@@ -47,7 +47,10 @@ export async function differsFromLog(
   for (const view of views) {
     const pieces = stored.get(view.name) as Map<string, Uint8Array>;
     // The numbers of its leases are each broker's own.
-    const differs = view === folded.groups ? groupsDiffer(folded, loaded, pieces) : piecesDiffer(view, pieces);
+    let differs: string | undefined;
+    if (view === folded.groups) differs = groupsDiffer(folded, loaded, pieces);
+    else if (view === folded.dedupWindow) differs = dedupDiffers(view, pieces);
+    else differs = piecesDiffer(view, pieces);
     if (differs !== undefined) return `${view.name} at ${position}: ${differs}`;
   }
   return undefined;
@@ -61,6 +64,30 @@ function groupsDiffer(folded: SetViews, loaded: SetViews, pieces: Map<string, Ui
     if (wanted[i] !== found[i]) return `"${found[i] ?? ''}", and the log says "${wanted[i] ?? ''}"`;
   }
   return undefined;
+}
+
+/** A chunk says when its minute ended by the time at which it was stored; of a minute's chunks the latest counts. */
+function dedupDiffers(view: StateView, pieces: ReadonlyMap<string, Uint8Array>): string | undefined {
+  const wanted = dedupText([...view.takeChanges()].flatMap(({ key, value }) => (value ? [[key, value] as const] : [])));
+  const found = dedupText(pieces);
+  for (const key of new Set([...wanted.keys(), ...found.keys()])) {
+    if (wanted.get(key) !== found.get(key)) return `${key} differs`;
+  }
+  return undefined;
+}
+
+/** What each chunk says but for that, and the end of each minute. */
+function dedupText(pieces: Iterable<readonly [string, Uint8Array]>): Map<string, string | number> {
+  const said = new Map<string, string | number>();
+  for (const [key, value] of pieces) {
+    const from = new ByteReader(value);
+    const [layout, startedMs, endedMs, count] = [from.u8(), from.whole(), from.whole(), from.whole()];
+    const entries = Array.from({ length: count }, () => [from.f64(), from.whole(), from.whole()].join(' '));
+    said.set(`piece ${key}`, [layout, startedMs, ...entries].join());
+    const minute = `the end of minute ${key.split('/', 1)[0]}`;
+    said.set(minute, Math.max(Number(said.get(minute) ?? 0), endedMs));
+  }
+  return said;
 }
 
 function piecesDiffer(view: StateView, pieces: Map<string, Uint8Array>): string | undefined {

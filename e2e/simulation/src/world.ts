@@ -489,6 +489,7 @@ export class Member {
       (facts: object, what: string): void => {
         if (process.isOver) return;
         this.world.tally.path(what);
+        if (what === 'a snapshot was taken') this.world.flips.tookSnapshot(this, this.world.audit);
         this.world.trace.note(`${process.name}: ${level}: ${what}`, facts);
       };
     return { debug: () => undefined, info: said('info'), warn: said('warn'), error: said('error') };
