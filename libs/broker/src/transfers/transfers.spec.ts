@@ -58,6 +58,31 @@ describe('a broker set that leaves', () => {
     await cluster.stop();
   });
 
+  it('gives a group that came before all there is, and one that comes later what nobody had been done with', async () => {
+    const cluster = await new Cluster().start();
+    const { staying, leaving, nameService } = cluster;
+    const create = (name: string): Promise<ConsumerGroup> => nameService.createGroup({ name, start: { at: 'first' } });
+    const [done, before] = [await create('done'), await create('before')];
+    for (const id of ['a', 'b']) await leaving.send(id);
+    for (const { receipt, payload } of await leaving.poll({ groupId: done.id })) {
+      if (bodyOf(payload) === 'a') await leaving.ack(receipt);
+    }
+    await leaving.poll({ groupId: before.id, messagesMax: 1, invisibleMs: 100 });
+    const other = await nameService.createTopic({ name: 'other' });
+    await leaving.send('c', {}, other);
+    await cluster.drain(() => leaving.leader.broker.views.transfers.sent === 3);
+    const later = await create('later');
+    const read = async (group: ConsumerGroup): Promise<string[]> => {
+      const some = [];
+      for (const { id: topicId } of [staying.topic, other])
+        some.push(...(await staying.poll({ groupId: group.id, topicId })));
+      return some.map(({ payload }) => bodyOf(payload));
+    };
+    expect(await read(before)).toEqual(['a', 'b', 'c']);
+    expect(await read(later)).toEqual(['b', 'c']);
+    await cluster.stop();
+  });
+
   it('looks through many queues once for many messages', async () => {
     const cluster = await new Cluster().start();
     const { staying, leaving, nameService } = cluster;
