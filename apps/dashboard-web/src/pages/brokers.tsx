@@ -121,7 +121,7 @@ function Members({ name }: { readonly name: string }) {
                 <Table.Td>
                   <Mono>{member.member}</Mono>
                 </Table.Td>
-                <Table.Td>{roleOf(words, member)}</Table.Td>
+                <Table.Td>{roleOf(words, said, member)}</Table.Td>
                 <Table.Td>{member.inSync ? words.yes : words.no}</Table.Td>
                 <Table.Td ta="right">
                   {member.lagBytes === undefined
@@ -165,10 +165,16 @@ function Members({ name }: { readonly name: string }) {
   );
 }
 
-function roleOf(words: Words, { problem, says, role, leads, counts }: BrokerSet['members'][number]): string {
-  if (problem !== undefined) return problem;
+function roleOf(
+  words: Words,
+  said: (text: string) => string,
+  { problem, says, role, leads, counts }: BrokerSet['members'][number],
+): string {
+  if (problem !== undefined) return said(problem);
   const is = leads ? words.roles.leading : counts ? words.roles[role ?? 'following'] : words.roles.learner;
-  return says === undefined || says === '' ? is : `${is}: ${says}`;
+  if (says === undefined || says === '') return is;
+  const text = said(says);
+  return text.startsWith(is) ? text : `${is}: ${text}`;
 }
 
 const phases = [

@@ -40,6 +40,7 @@ it.each([
 it('keeps what stands in it, takes the longest that fits, and leaves alone what it does not know', () => {
   expect(chineseOf('client vm@1 holds it until 2026, attempt 2')).toBe('客户端 vm@1 持有它至 2026，第 2 次投递');
   expect(chineseOf('attempt 3 did not end well; it is due again now')).toBe('第 3 次投递消费失败；现在可再次投递');
+  expect(chineseOf('follows b-0-a/1')).toBe('跟随 b-0-a/1');
   expect(chineseOf('1 message waits for group a')).toBe('消费者组 a 积压 1 条消息');
   expect(chineseOf('1 member of a reads b')).toBe('消费者组 a 有 1 个成员订阅 b');
   expect(chineseOf('1 of 3 members wants it')).toBe('3 个成员中有 1 个的过滤条件匹配');

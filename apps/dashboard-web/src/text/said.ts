@@ -95,6 +95,7 @@ const sentences: readonly (readonly [english: string, chinese: string])[] = [
   ['with one less, too few members are left', '再少一个，剩余成员不足'],
   ['another member takes over first, and no call fails', '先由其他成员接管，不会有调用失败'],
   ['the others go on', '其他成员照常工作'],
+  ['follows {member}', '跟随 {member}'],
   ['protected, with no member to spare: waiting for {members}', '受保护，但没有多余成员：等待 {members}'],
   ['protected, with no member to spare', '受保护，但没有多余成员'],
   ['protected: waiting for {members}', '受保护：等待 {members}'],
