@@ -55,6 +55,6 @@ export const authFileSettings = {
   }),
   adminSecretFile: text({
     default: '',
-    why: 'A file with the name and the secret of a super user, who is made at the start and given this secret; empty: none.',
+    why: 'A file with the name and the secret of a super user, who is made at the start, and is given this secret at the first start that finds it here; empty: none.',
   }),
 };
