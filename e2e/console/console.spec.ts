@@ -250,6 +250,16 @@ it('a dialog that is open over one topic is gone with it, and nothing of it is s
 
 it('pauses a group and resumes it', async () => {
   const { page } = world.browser;
+  // One that nobody consumes in is a worry, until it is paused.
+  const leaver = await world.clients.simple('leaver', 'orders');
+  await receive(leaver, 1);
+  await leaver.shutdown();
+  await world.open('/', 'Overview');
+  const worries = page.getByRole('list', { name: 'The worst first' });
+  await worries.getByRole('listitem').filter({ hasText: 'leaver' }).waitFor();
+  await admin(world.broker, 'POST', '/groups/leaver/pause');
+  await page.getByRole('main').getByRole('row').filter({ hasText: 'leaver' }).getByText('paused').waitFor();
+  await worries.getByRole('listitem').filter({ hasText: 'leaver' }).waitFor({ state: 'detached' });
   await world.open('/groups/billing', 'billing');
   await page.getByRole('button', { name: 'Pause' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click();
