@@ -6,7 +6,7 @@
 import { logPosition } from '@cometmq/model';
 import type { LogPosition } from '@cometmq/model';
 import { MqError, throwAssertion } from '@cometmq/shared';
-import type { Clock } from '@cometmq/shared';
+import type { Clock, Timer } from '@cometmq/shared';
 
 import type { Checkpoints } from '../checkpoints.js';
 import { joinPath } from '../disk/disk.js';
@@ -98,9 +98,10 @@ export async function* streamSnapshot(ground: SnapshotGround): AsyncGenerator<Ui
   const { clock } = ground;
   const pinned = await pinSnapshot(ground);
   let gone = false;
+  let timer: Timer | undefined;
   try {
     for await (const piece of snapshotPieces(pinned.facts, (file) => pinned.read(file))) {
-      const timer = clock.after(idleMs, () => {
+      timer = clock.after(idleMs, () => {
         gone = true;
         pinned.release().catch(throwAssertion); // Nobody asks for its files any more.
       });
@@ -110,6 +111,7 @@ export async function* streamSnapshot(ground: SnapshotGround): AsyncGenerator<Ui
         throw new MqError('UNAVAILABLE', 'nobody took a piece of this snapshot for a minute: ask for another one');
     }
   } finally {
+    timer?.cancel(); // Whoever took the last piece may have asked for no other.
     await pinned.release();
   }
 }

@@ -375,6 +375,18 @@ describe('a snapshot', () => {
     await leader.store.stop();
   });
 
+  it('keeps nothing waiting once nobody reads it any more', async () => {
+    const clock = new ManualClock();
+    const leader = await oldLeader(clock);
+    const before = clock.timersWaiting;
+    const pieces = leader.store.snapshots.stream();
+    await pieces.next();
+    expect(clock.timersWaiting).toBe(before + 1);
+    await pieces.return();
+    expect(clock.timersWaiting).toBe(before);
+    await leader.store.stop();
+  });
+
   it('takes the place of a folder that can not be opened any more, which is another member from then on', async () => {
     const leader = await oldLeader();
     const follower = await openStore(onDisk);
