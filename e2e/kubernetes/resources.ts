@@ -1,7 +1,7 @@
 /** Topics, groups and users as resources of Kubernetes, as somebody with kubectl has them. */
 import { join } from 'node:path';
 
-import { type Cluster, selector } from './cluster.ts';
+import { type Cluster, fullName, selector } from './cluster.ts';
 import type { Outside } from './outside.ts';
 
 interface Resource {
@@ -119,6 +119,9 @@ class Resources {
     this.cluster.kubectl('delete', 'pod', '-l', selector('dashboard-api'), '--force', '--grace-period=0');
     this.apply('comettopics', 'orders', { writeQueues: 6, retentionMs: 3_600_000 });
     await this.ready('comettopics', 'orders');
+    // It may have done that before Kubernetes sends calls to it.
+    const available = ['get', 'deployment', `${fullName}-dashboard-api`, '-o', 'jsonpath={.status.availableReplicas}'];
+    await this.cluster.until('the REST API is there again', () => this.cluster.kubectl(...available) === '1', 60);
     this.expectInCluster('"writeQueues":6');
   }
 
