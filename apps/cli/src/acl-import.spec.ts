@@ -254,7 +254,7 @@ list acls from 127.0.0.1:10911 success.
       .filter((line) => line.includes('"left out"'))
       .map((line) => (JSON.parse(line) as { what: string }).what);
     expect(left.filter((what) => what.includes('10.0.0.1-10.0.0.9'))).not.toEqual([]);
-    expect(left).toContain('there is no user "nobody", here or in the cluster; with 1 policies');
+    expect(left).toContain('there is no user "nobody", here or in the cluster; with 1 policy');
     const made = await imported(...Object.keys(files), '--yes');
     expect(made).toMatchObject({ code: 0, err: expect.stringContaining('made 2 users and 3 policies') });
     shownNone(made);
