@@ -41,6 +41,7 @@ interface Known {
   readonly dateTime: string;
   readonly user: string;
   readonly secretVersion: number;
+  readonly createdMs: number;
   readonly untilMs: number;
   principal: Principal;
   /** Connections that it has come by: clients of one user sign alike within a second. */
@@ -61,8 +62,7 @@ const failuresOfPair = { perSecond: 1, burst: 20 };
 const failuresOfNetwork = { perSecond: 20, burst: 200 };
 const failureKeysMax = 50_000;
 const minute = 60_000;
-const wrongLogins = { free: 5, firstMs: 12_000, longestMs: 5 * minute, forgottenMs: 60 * minute };
-const wrongLoginsOfNetwork = { free: 50, firstMs: 1_000, longestMs: minute, forgottenMs: 60 * minute };
+const wrongLogins = { free: 5, firstMs: 12_000, longestMs: minute, oneLessMs: 5 * minute };
 
 export class Authenticator implements Access {
   /** Requests that were refused, by why. */
@@ -75,8 +75,6 @@ export class Authenticator implements Access {
   private readonly pairs = new TokenBuckets(failuresOfPair.perSecond, failuresOfPair.burst, failureKeysMax);
   /** By `<network> <user>`. */
   private readonly logins = new GrowingDelays(wrongLogins, failureKeysMax);
-  /** By network: of somebody who tries one secret with many users. */
-  private readonly loginNetworks = new GrowingDelays(wrongLoginsOfNetwork, failureKeysMax);
   private readonly networks = new TokenBuckets(failuresOfNetwork.perSecond, failuresOfNetwork.burst, failureKeysMax);
 
   constructor(private readonly options: AuthenticatorOptions) {
@@ -109,6 +107,7 @@ export class Authenticator implements Access {
   private knownAgain(known: Known, call: SignedCall): Principal | undefined {
     const principal = this.options.book.principal(known.user);
     if (principal?.user?.secretVersion !== known.secretVersion) return undefined;
+    if (principal.user.createdMs !== known.createdMs) return undefined; // A later one of the same name.
     if (known.dateTime !== call.headers.get('x-mq-date-time')) return undefined;
     known.principal = principal;
     return principal;
@@ -117,7 +116,8 @@ export class Authenticator implements Access {
   renewed(principal: Principal): Principal | undefined {
     if (principal.current) return principal;
     const now = this.options.book.principal(principal.name);
-    return now?.user?.secretVersion === principal.user?.secretVersion ? now : undefined;
+    const isSame = now?.user?.createdMs === principal.user?.createdMs;
+    return isSame && now?.user?.secretVersion === principal.user?.secretVersion ? now : undefined;
   }
 
   onChange(listener: () => void): () => void {
@@ -163,15 +163,13 @@ export class Authenticator implements Access {
   private failLogin(user: string, peer: string): void {
     const nowMs = this.options.clock.monotonicMs();
     this.logins.failed(pairOf(user, peer), nowMs);
-    this.loginNetworks.failed(networkOf(peer), nowMs);
   }
 
   /** @throws MqError TOO_MANY_REQUESTS */
   private admitLogin(user: string, peer: string): void {
     const nowMs = this.options.clock.monotonicMs();
     const pair = pairOf(user, peer);
-    const networkMs = this.trusted.has(pair) ? 0 : this.loginNetworks.waitMs(networkOf(peer), nowMs);
-    const waitMs = Math.max(this.logins.waitMs(pair, nowMs), networkMs);
+    const waitMs = this.logins.waitMs(pair, nowMs);
     if (waitMs === 0) return;
     this.refused.tooMany += 1;
     throw new MqError('TOO_MANY_REQUESTS', `too many wrong logins; try again in ${Math.ceil(waitMs / 1_000)} s`);
@@ -206,6 +204,7 @@ export class Authenticator implements Access {
         dateTime,
         user: said.user,
         secretVersion: principal.user?.secretVersion ?? 0,
+        createdMs: principal.user?.createdMs ?? 0,
         untilMs,
         principal,
         peers: new Set([call.peer]),
@@ -280,7 +279,7 @@ export class Authenticator implements Access {
     const nowMs = this.options.clock.monotonicMs();
     this.pairs.of(pairOf(user, peer), nowMs).take(1, nowMs);
     this.networks.of(networkOf(peer), nowMs).take(1, nowMs);
-    this.trusted.delete(`${peer} ${user}`);
+    if (peer !== hostOf(peer)) this.trusted.delete(`${peer} ${user}`); // A connection; whoever is at an address may say a name.
     this.refused.wrong += 1;
     throw new MqError('UNAUTHORIZED', 'the access key or its secret is wrong, or the user is disabled');
   }

@@ -60,6 +60,20 @@ it('is let in when the start is over', async () => {
   expect(failed).toEqual([]);
 });
 
+it('is not made anew once it was deleted, while there is another super user', async () => {
+  const identities = new FakeIdentities();
+  identities.user('root', 'the-secret-of-root', { kind: 'super' });
+  await (
+    await starting(Promise.resolve(), identities)
+  ).started;
+  expect([...identities.users.keys()]).toEqual(['root']);
+  identities.user('root', 'the-secret-of-root', { enabled: false });
+  await (
+    await starting(Promise.resolve(), identities)
+  ).started;
+  expect([...identities.users.keys()]).toEqual(['root', 'admin']);
+});
+
 it('waits for users that are told late', async () => {
   let tell = (): void => undefined;
   const { started, book, isStarted } = await starting(new Promise((resolve) => (tell = resolve)));

@@ -100,6 +100,8 @@ export class FirstAdmin implements Component {
     const [adminFile = '', ...older] = marksOf(box, credentials);
     const user = book.user(name);
     if (!user) {
+      // Who deleted the first admin has other super users, and does not want it back.
+      if (book.hasEnabledSuper()) return;
       try {
         await identities.createUser({ name, kind: 'super', enabled: true, secret: sealed, adminFile });
         return await book.until(isLetIn, againMs);

@@ -85,6 +85,11 @@ export class IdentityBook implements Component {
     return this.users.get(name);
   }
 
+  hasEnabledSuper(): boolean {
+    for (const { kind, enabled } of this.users.values()) if (kind === 'super' && enabled) return true;
+    return false;
+  }
+
   allUsers(): IterableIterator<User> {
     return this.users.values();
   }

@@ -3,8 +3,8 @@ export interface DelayPolicy {
   readonly free: number;
   readonly firstMs: number;
   readonly longestMs: number;
-  /** After so long without a failure, none is remembered. */
-  readonly forgottenMs: number;
+  /** After each such time without a failure one less counts. */
+  readonly oneLessMs: number;
 }
 
 interface Failures {
@@ -14,7 +14,7 @@ interface Failures {
 
 /**
  * Failures by key, and the growing delay that they make. What is tried while somebody has to wait is not looked at and does not make
- * the wait longer, so that who is in the right gets in after the longest wait at the latest, whoever else guesses.
+ * the wait longer; whoever says the same key first when it is over is looked at.
  *
  * Bounded: the keys that failed longest ago go first, a tenth at once, so that a flood of keys costs little each.
  */
@@ -30,15 +30,14 @@ export class GrowingDelays {
   waitMs(key: string, nowMs: number): number {
     const failures = this.failures.get(key);
     if (!failures) return 0;
-    if (nowMs - failures.lastMs >= this.policy.forgottenMs) {
-      this.failures.delete(key);
-      return 0;
-    }
-    return Math.max(0, failures.lastMs + this.delayMs(failures.count) - nowMs);
+    const count = this.countNow(failures, nowMs);
+    if (count === 0) this.failures.delete(key);
+    return Math.max(0, failures.lastMs + this.delayMs(count) - nowMs);
   }
 
   failed(key: string, nowMs: number): void {
-    const count = (this.failures.get(key)?.count ?? 0) + 1;
+    const before = this.failures.get(key);
+    const count = (before ? this.countNow(before, nowMs) : 0) + 1;
     this.failures.delete(key); // To stand last.
     if (this.failures.size >= this.keysMax) this.makeRoom();
     this.failures.set(key, { count, lastMs: nowMs });
@@ -46,6 +45,10 @@ export class GrowingDelays {
 
   forget(key: string): void {
     this.failures.delete(key);
+  }
+
+  private countNow({ count, lastMs }: Failures, nowMs: number): number {
+    return Math.max(0, count - Math.floor((nowMs - lastMs) / this.policy.oneLessMs));
   }
 
   private delayMs(count: number): number {

@@ -39,7 +39,7 @@ async function login(user: string, secret: string, from: string): Promise<string
 const right = (from: string, user = 'ann'): Promise<string> => login(user, `${user}-secret`, from);
 const guess = (from: string, user = 'ann'): Promise<string> => login(user, 'guess', from);
 
-it('five wrong ones are free, and then each doubles the wait, up to five minutes', async () => {
+it('five wrong ones are free, and then each doubles the wait, up to a minute', async () => {
   for (let i = 0; i < 5; i += 1) expect(await guess('10.0.0.9')).toBe('wrong');
   const waits: string[] = [];
   for (let i = 0; i < 7; i += 1) {
@@ -50,7 +50,7 @@ it('five wrong ones are free, and then each doubles the wait, up to five minutes
     clock.advance(1);
     expect(await guess('10.0.0.9')).toBe('wrong');
   }
-  expect(waits).toEqual(['12 s', '24 s', '48 s', '96 s', '192 s', '300 s', '300 s']);
+  expect(waits).toEqual(['12 s', '24 s', '48 s', '60 s', '60 s', '60 s', '60 s']);
 });
 
 it('the right one gets in after the wait, whoever asks meanwhile, and ends it', async () => {
@@ -64,19 +64,25 @@ it('the right one gets in after the wait, whoever asks meanwhile, and ends it', 
   expect(await right('10.0.0.9')).toBe('OK');
 });
 
-it('who tries many users from one network waits for all of them, and who was let in from there does not', async () => {
-  expect(await right('10.0.0.9', 'bob')).toBe('OK');
-  for (let i = 0; i < 50; i += 1) expect(await guess('10.0.0.9', `user-${i}`)).toBe('wrong');
-  expect(await guess('10.0.0.9', 'another')).toBe('1 s');
-  expect(await right('10.0.0.9')).toBe('1 s');
-  expect(await right('10.0.0.9', 'bob')).toBe('OK');
-  expect(await right('10.0.0.7')).toBe('OK');
-  let tried = 0;
-  for (let second = 0; second < 3_600; second += 1) {
-    clock.advance(1_000);
-    if ((await guess('10.0.0.9', `more-${second}`)) === 'wrong') tried += 1;
+it('slips of many at one address keep nobody there out, and do not add up over hours', async () => {
+  for (let hours = 0; hours < 60; hours += 1) {
+    expect(await guess('10.0.0.9', `user-${hours}`)).toBe('wrong');
+    for (let i = 0; i < 4; i += 1) expect(await guess('10.0.0.9')).toBe('wrong');
+    expect(await right('10.0.0.9', 'bob')).toBe('OK');
+    clock.advance(3_600_000);
   }
-  expect(tried).toBeLessThan(70);
+  for (let second = 0; second < 600; second += 1) {
+    expect(await guess('10.0.0.9', `more-${second}`)).toBe('wrong');
+    clock.advance(1_000);
+  }
+  expect(await right('10.0.0.9')).toBe('OK');
+});
+
+it('a wrong login in the name of a known user does not take its connections what they are trusted with', async () => {
+  expect(await right('10.0.0.9', 'bob')).toBe('OK');
+  for (let i = 0; i < 300; i += 1) await guess('10.0.0.9', `user-${i}`);
+  expect(await guess('10.0.0.9', 'bob')).toBe('wrong');
+  expect(await right('10.0.0.9', 'bob')).toBe('OK');
 });
 
 it('all of a /64 are one, as who has one address of it has them all', async () => {

@@ -111,6 +111,15 @@ it('ends with its secret, and with its user', async () => {
   expect(nameOf(token)).toContain('has ended with its user');
 });
 
+it('is none of a later user of the same name', async () => {
+  const { identities, issue, nameOf } = await opened();
+  const token = issue();
+  identities.delete('ann');
+  identities.user('ann', 'ann-secret', { kind: 'super', createdMs: 7 });
+  expect(nameOf(token)).toContain('has ended with its user');
+  expect(nameOf(issue())).toBe('ann');
+});
+
 it('is known by its keys alone', async () => {
   const { issue, nameOf, book } = await opened();
   const [, text = '', mac = ''] = issue().split('.');

@@ -34,6 +34,8 @@ interface Payload {
   readonly kind: TokenKind;
   readonly user: string;
   readonly secretVersion: number;
+  /** Of the user: a later one of the same name is another. Left out by releases before. */
+  readonly createdMs?: number | undefined;
   /** Of somebody whom an identity provider has told of; left out: a user of this cluster. */
   readonly roles?: readonly string[] | undefined;
   readonly untilMs: number;
@@ -106,8 +108,8 @@ export class BearerTokens {
   }
 
   /** The text of a token, which is good while the user's list names it. */
-  issueApi({ name, secretVersion }: User, { id, untilMs }: ApiToken): string {
-    return this.signed({ kind: 'api', user: name, secretVersion, untilMs, endMs: untilMs, id });
+  issueApi({ name, secretVersion, createdMs }: User, { id, untilMs }: ApiToken): string {
+    return this.signed({ kind: 'api', user: name, secretVersion, createdMs, untilMs, endMs: untilMs, id });
   }
 
   /** What a program brings, given by a login or made for it. @throws MqError UNAUTHORIZED, UNAVAILABLE */
@@ -116,11 +118,11 @@ export class BearerTokens {
     return payload?.kind === 'api' ? this.readApi(payload) : this.read('bearer', token);
   }
 
-  private readApi({ user: name, secretVersion, id }: Payload): ReadToken {
-    const principal = this.principalIn({ user: name, secretVersion });
+  private readApi({ user: name, secretVersion, createdMs, id }: Payload): ReadToken {
+    const principal = this.principalIn({ user: name, secretVersion, createdMs });
     const api = principal.user?.tokens?.find((one) => one.id === id);
     if (!api || api.untilMs <= this.clock.wallMs() || this.endedUntil(id) > 0) {
-      throw new MqError('UNAUTHORIZED', 'the token has ended; log in again');
+      throw new MqError('UNAUTHORIZED', 'the token has ended, or was revoked');
     }
     return { principal: this.scoped(principal, api), untilMs: api.untilMs, endMs: api.untilMs, id, api };
   }
@@ -150,22 +152,30 @@ export class BearerTokens {
     user,
     roles,
     secretVersion,
+    createdMs,
   }: {
     readonly user: string;
     readonly roles?: readonly string[] | undefined;
     readonly secretVersion: number;
+    readonly createdMs?: number | undefined;
   }): Principal {
     if (roles !== undefined) return this.external.of({ name: user, roles });
     this.book.checkReady(); // Else a token would end with a user that is there all the same.
     const principal = this.book.principal(user);
-    if (principal?.user?.secretVersion === secretVersion) return principal;
+    const isSame = createdMs === undefined || principal?.user?.createdMs === createdMs;
+    if (isSame && principal?.user?.secretVersion === secretVersion) return principal;
     throw new MqError('UNAUTHORIZED', 'the token has ended with its user or its secret; log in again');
   }
 
   /** Who was let in by a token, as it is now, whatever became of the token. @throws MqError UNAUTHORIZED */
   renewed(principal: Principal): Principal {
     const { name, roles, user } = principal;
-    const now = this.principalIn({ user: name, roles, secretVersion: user?.secretVersion ?? 0 });
+    const now = this.principalIn({
+      user: name,
+      roles,
+      secretVersion: user?.secretVersion ?? 0,
+      createdMs: user?.createdMs,
+    });
     return principal instanceof ScopedPrincipal ? principal.of(now) : now;
   }
 
@@ -265,6 +275,7 @@ export class BearerTokens {
       kind,
       user: name,
       secretVersion: user?.secretVersion ?? 0,
+      ...(user && { createdMs: user.createdMs }),
       ...(roles && { roles }),
       untilMs,
       endMs,

@@ -21,6 +21,9 @@ export const usersMax = 20_000;
 export const apiTokensMax = 32;
 export const apiTokenMsMax = 366 * 24 * 3_600_000;
 const tokenScopeMax = 64;
+/** Of JSON: a user's record is written whole, and told to every process. */
+const tokenScopeCharsMax = 4_096;
+const tokensCharsMax = 32_768;
 const nameAlphabet = /^[a-zA-Z0-9_.@-]+$/;
 const nameLengthMax = 64;
 const secretLengthMin = 8;
@@ -70,6 +73,7 @@ export function changedUser(user: User, change: UserChange): User {
   const { quota, totp, tokens, ...rest } = user;
   if (change.kind !== undefined) checkKind(change.kind);
   const isNewSecret = change.secret !== undefined && change.resealed !== true;
+  if (change.token?.kind === 'added' && !user.enabled) throw new MqError('CONFLICT', 'the user is disabled');
   if (change.secretWas !== undefined || change.resealed === true) checkWas(user.secret, change.secretWas);
   return {
     ...rest,
@@ -113,7 +117,12 @@ function changedTokens(tokens: readonly ApiToken[], change: ApiTokenChange | und
       `the user has ${good.length} tokens, as many as may be: revoke those that nobody needs`,
     );
   }
-  return [...good, checkedToken(token)];
+  const all = [...good, checkedToken(token)];
+  if (JSON.stringify(all).length <= tokensCharsMax) return all;
+  throw new MqError(
+    'CONFLICT',
+    'the tokens of the user have scopes that are too long together: revoke some, or say less',
+  );
 }
 
 /** @throws MqError BAD_REQUEST */
@@ -132,6 +141,9 @@ function checkedToken(token: ApiToken): ApiToken {
       'BAD_REQUEST',
       `the scope of a token has ${scope.length} entries; at most ${tokenScopeMax} are allowed`,
     );
+  }
+  if (scope && JSON.stringify(scope).length > tokenScopeCharsMax) {
+    throw new MqError('BAD_REQUEST', `the scope of a token has more than ${tokenScopeCharsMax} characters of JSON`);
   }
   if (scope?.some(({ decision }) => decision !== 'allow')) {
     throw new MqError('BAD_REQUEST', 'the scope of a token says what it may: each entry allows');

@@ -69,16 +69,19 @@ export const onlySuper: Rule = (_request, principal) => {
   if (!principal.isSuper) throw new MqError('UNAUTHORIZED', `user ${principal.name} is no super user`);
 };
 
+/** What lasts longer than a token, or gives more than it: by a login alone. */
+const byLogin =
+  (rule: Rule): Rule =>
+  (request, principal, clusterName) => {
+    if (typeof rule === 'function') rule(request, principal, clusterName);
+    if (!request.login?.api) return;
+    throw new MqError('UNAUTHORIZED', 'a token changes no users, secrets or tokens: log in to do that');
+  };
+
 /** One's own, by a login and not by one of them; or a super user's, of anybody. */
 const ownTokens: Rule = (request, principal, clusterName) => {
   const isOwn = textIn(request.params, 'name') === principal.name && !request.login?.api;
   if (!isOwn && typeof onlySuper === 'function') onlySuper(request, principal, clusterName);
-};
-
-/** What makes tokens lasts longer than any of them. */
-const madeTokens: Rule = (request, principal, clusterName) => {
-  if (typeof ownTokens === 'function') ownTokens(request, principal, clusterName);
-  if (request.login?.api) throw new MqError('UNAUTHORIZED', 'a token makes no other: log in to make one');
 };
 
 /**
@@ -110,8 +113,8 @@ export const rules: Readonly<Record<string, Rule>> = {
   beginSecondFactor: 'open',
   finishSecondFactor: 'open',
   endSecondFactor: 'open',
-  resetSecondFactor: onlySuper,
-  changeOwnSecret: 'known',
+  resetSecondFactor: byLogin(onlySuper),
+  changeOwnSecret: byLogin('known'),
   describeCluster: onCluster('get'),
   allowAdoption: onCluster('update'),
   listDamage: onCluster('get'),
@@ -185,14 +188,14 @@ export const rules: Readonly<Record<string, Rule>> = {
   verifyBackup: onCluster('update'),
   listAudit: onlySuper,
   listUsers: onlySuper,
-  createUser: onlySuper,
+  createUser: byLogin(onlySuper),
   describeUser: onlySuper,
-  updateUser: onlySuper,
-  deleteUser: onlySuper,
-  setPolicies: onlySuper,
+  updateUser: byLogin(onlySuper),
+  deleteUser: byLogin(onlySuper),
+  setPolicies: byLogin(onlySuper),
   testAccess: onlySuper,
   listTokens: ownTokens,
-  createToken: madeTokens,
+  createToken: byLogin(ownTokens),
   revokeToken: ownTokens,
 };
 

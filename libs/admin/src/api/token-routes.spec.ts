@@ -80,6 +80,62 @@ it('is made by a user for itself, by a super user for all, and by no token', asy
   expect(body['items']).toContainEqual(expect.objectContaining({ user: 'ann', how: 'apiToken', apiToken: 'ci' }));
 });
 
+it('changes no users, secrets or tokens, whosever it is and with whatever secret beside it', async () => {
+  const { token } = await make(await login('root'), 'root', { name: 'all' });
+  const draft = { name: 'eve', kind: 'super', secret: 'eve-secret' };
+  const asked = [
+    ['POST', '/session/secret', { secret: 'root-secret' }],
+    ['POST', '/users', draft],
+    ['PATCH', '/users/root', { newSecret: true }],
+    ['PATCH', '/users/ann', { kind: 'super' }],
+    ['PUT', '/users/ann/policies', { policies: readOnly }],
+    ['DELETE', '/users/ann', undefined],
+    ['DELETE', '/users/ann/second-factor', undefined],
+  ] as const;
+  for (const [method, path, body] of asked) {
+    const { status, body: said } = await ask(method, path, token, body);
+    expect([method, path, status, said['detail']]).toEqual([
+      method,
+      path,
+      403,
+      expect.stringContaining('a token changes no'),
+    ]);
+  }
+  expect([...identities.users.keys()]).toEqual(['root', 'ann', 'bob']);
+});
+
+it('is not made by who has a secret that is another one already, or for who is disabled', async () => {
+  const ann = await login('ann');
+  const before = identities.users.get('ann');
+  const { updateUser } = identities;
+  identities.updateUser = (name, change) => {
+    // This process has not heard of it yet.
+    if (before)
+      identities.users.set('ann', { ...before, secretVersion: 2, secret: { ...before.secret, box: 'another' } });
+    return updateUser.call(identities, name, change);
+  };
+  expect(await ask('POST', '/users/ann/tokens', ann, { name: 'ci' })).toMatchObject({ status: 409 });
+  identities.updateUser = (name, change) => {
+    if (before) identities.users.set('ann', { ...before, enabled: false });
+    return updateUser.call(identities, name, change);
+  };
+  expect(await ask('POST', '/users/ann/tokens', ann, { name: 'ci' })).toMatchObject({ status: 409 });
+});
+
+it('has a scope that is not too long, and all of a user are not too long together', async () => {
+  const ann = await login('ann');
+  const named = (length: number, count: number): object[] =>
+    Array.from({ length: count }, (_, i) => ({ resource: `Topic:${'x'.repeat(length)}${i}`, actions: ['get'] }));
+  const long = await ask('POST', '/users/ann/tokens', ann, { name: 'long', policies: named(100, 40) });
+  expect(long).toMatchObject({ status: 400, body: { detail: expect.stringContaining('4096 characters') } });
+  const statuses: number[] = [];
+  for (let i = 0; i < 20; i += 1) {
+    const { status } = await ask('POST', '/users/ann/tokens', ann, { name: `t${i}`, policies: named(100, 12) });
+    statuses.push(status);
+  }
+  expect([statuses[0], statuses.at(-1)]).toEqual([201, 409]);
+});
+
 it.each([
   [{}, 'name is missing'],
   [{ name: 'x', days: 0 }, 'days'],

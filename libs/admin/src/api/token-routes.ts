@@ -72,14 +72,14 @@ export function tokenRoutes(app: FastifyInstance, context: AdminContext): void {
     },
     handler: async ({ params: { name }, body, ip, principal }, reply) => {
       const { service, book, tokens } = identityOf(context);
-      found(name);
+      const secretWas = found(name).secret.box; // Who has a session that has ended makes none, by a process that has not heard yet.
       const createdMs = clock.wallMs();
       const token: ApiToken = {
-        ...{ id: randomBytes(12).toString('base64url'), name: body.name },
+        ...{ id: randomBytes(12).toString('hex'), name: body.name },
         ...{ createdMs, untilMs: createdMs + (body.days ?? daysUsually) * dayMs },
         ...(body.policies && { scope: entriesOf({ policies: body.policies }) }),
       };
-      const changed = await ask(service.updateUser(name, { token: { kind: 'added', token } }));
+      const changed = await ask(service.updateUser(name, { token: { kind: 'added', token }, secretWas }));
       if (!changed.tokens?.some(({ id }) => id === token.id)) {
         throw new MqError('UNAVAILABLE', 'the name service keeps no tokens yet; try again when it is upgraded');
       }

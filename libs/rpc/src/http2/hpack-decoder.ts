@@ -211,7 +211,7 @@ export class HpackDecoder {
   private repeated: RequestHeaders | undefined;
 
   /** By their place among the literals of a block. */
-  private readonly literals: RepeatedLiteral[] = [];
+  private readonly literals: RepeatedLiteral<HeaderField>[] = [];
 
   constructor(private readonly limits: HpackLimits) {
     this.tableBytesMax = limits.tableBytesMax;
@@ -281,7 +281,7 @@ export class HpackDecoder {
   /** @param place among the literals of the block. What stood there in the block before is not read again. */
   private literal(nameIndex: number, place: number): HeaderField {
     const { source, end, at: nameFrom } = this;
-    const known = place < repeatedLiterals ? (this.literals[place] ??= new RepeatedLiteral()) : undefined;
+    const known = place < repeatedLiterals ? (this.literals[place] ??= new RepeatedLiteral<HeaderField>()) : undefined;
     let named: HeaderField | undefined;
     if (nameIndex !== 0) named = this.field(nameIndex);
     else {

@@ -3,7 +3,6 @@
  * that put a value into no table (a signature, as it is a secret; a time, an id of the call) send the same names in each call, and
  * most of the values: those are compared with what was sent before and not read again.
  */
-import type { HeaderField } from './hpack-decoder.js';
 
 const nameBytesMax = 64;
 const valueBytesMax = 512;
@@ -14,7 +13,7 @@ const changesMin = 4;
 const lookAgain = 16;
 const nothing: Buffer = Buffer.alloc(0);
 
-export class RepeatedLiteral {
+export class RepeatedLiteral<HeaderField extends { readonly name: string; readonly value: string }> {
   private field: HeaderField | undefined;
   private nameBytes: Buffer = nothing;
   private nameLength = 0;
