@@ -54,7 +54,12 @@ export class Releases {
     }
     const { release: had } = status;
     if (had === own) return 'ours';
-    if (had !== undefined && names.includes(had)) return 'others';
+    if (had !== undefined) {
+      if (names.includes(had) || own !== first) return 'others';
+      // For a moment, maybe: taken over it would stay here.
+      const message = `release "${had}" has it, and does not look after resources in this namespace now: set spec.release to give it to ${names.join(' or ')}`;
+      return { ready: false, reason: 'ReleaseAway', message, againMs: lookAgainMs };
+    }
     if (names.length === 1) return 'ours';
     if (own !== first) return 'others';
     const message = `several releases look after resources in this namespace: set spec.release to one of ${names.join(', ')}`;

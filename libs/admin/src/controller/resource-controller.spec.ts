@@ -528,6 +528,20 @@ describe('resources of Kubernetes', () => {
       expect(directory.topic('orders')).toBeUndefined();
     });
 
+    it('stay those of a release that is away for a while', async () => {
+      apply(topics, 'orders', {});
+      await control();
+      await until(() => isReady(topics, 'orders'));
+      await controllers.pop()?.stop();
+      kubernetes.do('DELETE', `${leases}/lease`);
+      addSecond();
+      await controlSecond();
+      await until(() => condition(topics, 'orders')['reason'] === 'ReleaseAway');
+      expect(condition(topics, 'orders')['message']).toMatch(/"a" has it.*spec\.release to give it to b/);
+      expect(second.directory.topic('orders')).toBeUndefined();
+      expect(releaseOf('orders')).toBe('a');
+    });
+
     it('are made anew by the one that takes them over, which deletes nothing of its own with them', async () => {
       // What the other one had has the number of something else here.
       const { id } = await second.nameService.createTopic({ name: 'orders', writeQueues: 8 });
@@ -537,7 +551,7 @@ describe('resources of Kubernetes', () => {
       kubernetes.do('PATCH', `${topics}/orders/status`, { status });
       kubernetes.do('PATCH', `${topics}/orders`, { metadata: { finalizers: ['cometmq.io/controller'] } });
       kubernetes.do('DELETE', `${leases}/lease`);
-      kubernetes.do('PATCH', `${topics}/orders`, { spec: { writeQueues: 4 } });
+      kubernetes.do('PATCH', `${topics}/orders`, { spec: { writeQueues: 4, release: 'b' } });
       await controlSecond();
       await until(() => condition(topics, 'orders')['reason'] === 'AlreadyExists');
       expect(fieldOf(kubernetes.object(topics, 'orders'), 'status', 'id')).toBeUndefined();
