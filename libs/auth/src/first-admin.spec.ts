@@ -60,6 +60,25 @@ it('is let in when the start is over', async () => {
   expect(failed).toEqual([]);
 });
 
+it('is marked as soon as a name service keeps that, so that what is changed then stays', async () => {
+  const identities = new FakeIdentities();
+  identities.user('admin', 'the-secret-of-before', { kind: 'normal' });
+  const { updateUser } = identities;
+  identities.updateUser = async (name, { adminFile: _, ...change }) => updateUser.call(identities, name, change); // An older one.
+  const { clock, started, book } = await starting(Promise.resolve(), identities);
+  for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
+  clock.advance(startWaitMs);
+  await started;
+  expect(book.principal('admin')?.isSuper).toBe(true);
+  expect(identities.users.get('admin')).not.toHaveProperty('adminFile');
+  identities.updateUser = updateUser;
+  while (identities.users.get('admin')?.adminFile === undefined) {
+    clock.advance(1_000);
+    await Promise.resolve();
+  }
+  expect(book.secretOf('admin')?.reveal()).toBe('a-secret-of-sixteen');
+});
+
 it('is not made anew once it was deleted, while there is another super user', async () => {
   const identities = new FakeIdentities();
   identities.user('root', 'the-secret-of-root', { kind: 'super' });

@@ -113,9 +113,12 @@ export class FirstAdmin implements Component {
     if (user.adminFile === adminFile) return;
     const isSaidBefore = older.includes(user.adminFile ?? '') || isLetIn();
     // Who has lost the app, too, comes in again.
-    const given = { secret: sealed, enabled: true, secondFactor: { kind: 'none' } } as const;
-    await identities.updateUser(name, { ...(!isSaidBefore && given), adminFile });
+    const given = { kind: 'super', secret: sealed, enabled: true, secondFactor: { kind: 'none' } } as const;
+    const changed = await identities.updateUser(name, { ...(!isSaidBefore && given), adminFile });
     if (!isSaidBefore) await book.until(isLetIn, againMs);
+    // Else what is changed from now on would be undone at the next start.
+    if (changed.adminFile !== adminFile)
+      throw new MqError('UNAVAILABLE', 'the name service does not keep yet what the admin file said; trying again');
   }
 }
 
