@@ -37,9 +37,9 @@ export function Messages() {
           <MessageTable
             rows={found.items}
             label={words.found}
-            empty={found.running || found.next !== undefined ? words.emptySoFar : words.emptyFound}
+            empty={isWhole(found) ? words.emptyFound : words.emptySoFar}
           />
-          {found.next !== undefined && !found.running && (
+          {(found.next !== undefined || found.stopped) && !found.running && (
             <Button size="xs" variant="default" mt="sm" onClick={found.goOn}>
               {words.goOn}
             </Button>
@@ -48,6 +48,11 @@ export function Messages() {
       )}
     </Page>
   );
+}
+
+/** All that was asked for was looked at. */
+function isWhole({ running, stopped, next, error }: ReturnType<typeof useSearch>): boolean {
+  return !running && !stopped && next === undefined && error === undefined;
 }
 
 /** What is given, in one order. */

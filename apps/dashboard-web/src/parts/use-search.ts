@@ -12,6 +12,8 @@ export interface SearchState {
   readonly looked: number;
   readonly left: number;
   readonly running: boolean;
+  /** By who asked, maybe before anything was looked at. */
+  readonly stopped: boolean;
   /** Where it would go on, also while it runs; undefined: everything was looked at. */
   readonly next: string | undefined;
   readonly error: ApiError | undefined;
@@ -19,7 +21,7 @@ export interface SearchState {
 }
 
 const fresh: SearchState = {
-  ...{ items: [], looked: 0, left: 0, running: false, next: undefined, error: undefined, missing: [] },
+  ...{ items: [], looked: 0, left: 0, running: false, stopped: false, next: undefined, error: undefined, missing: [] },
 };
 
 /** A search whose results stream in. It stops when the page is left, when it is told to, and when a page is full. */
@@ -56,11 +58,13 @@ export function useSearch(query: Query | undefined) {
     setRun({ query, abort: new AbortController() });
   }, [run]);
   const goOn = useCallback(() => {
-    if (run && next !== undefined) setRun({ query: { ...run.query, after: next }, abort: new AbortController() });
+    if (!run) return;
+    const from = next === undefined ? {} : { after: next };
+    setRun({ query: { ...run.query, ...from }, abort: new AbortController() });
   }, [run, next]);
   const stop = useCallback(() => {
     run?.abort.abort();
-    setState((known) => ({ ...known, running: false }));
+    setState((known) => ({ ...known, running: false, stopped: true }));
   }, [run]);
   return { ...state, goOn, again, stop };
 }
@@ -74,7 +78,7 @@ async function follow(
   let isOver = false;
   change((known) => {
     before = known.looked;
-    return { ...known, running: true, error: undefined };
+    return { ...known, running: true, stopped: false, error: undefined };
   });
   try {
     for await (const { event, data } of serverEvents(pathOf('searchMessages', { query }), signal)) {
