@@ -344,6 +344,17 @@ describe('a message', () => {
     await page.getByRole('alert').waitFor({ state: 'detached' });
   });
 
+  it('is looked for by a search that was stopped before it told anything: nothing is claimed, and it goes on', async () => {
+    const { page } = world.browser;
+    await page.route('**/api/v1/messages/search?*', () => undefined); // No answer.
+    await world.open('/messages?topic=orders&text=order', 'Messages');
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByText('so far').waitFor();
+    await page.unroute('**/api/v1/messages/search?*');
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await page.getByRole('row').nth(1).waitFor();
+  });
+
   it('is found by text in its body, and the stream tells how far the search is', async () => {
     const { page } = world.browser;
     await world.open('/messages?topic=orders&text=%22order%22%3A11', 'Messages');
