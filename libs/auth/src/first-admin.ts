@@ -51,6 +51,8 @@ const againMs = 1_000;
 export class FirstAdmin implements Component {
   readonly name = 'first admin';
   private stopped = false;
+  /** The user has had the file's secret while this process ran: what it was given since then is another's word. */
+  private isSaid = false;
 
   constructor(private readonly options: FirstAdminOptions) {}
 
@@ -111,10 +113,11 @@ export class FirstAdmin implements Component {
       }
     }
     if (user.adminFile === adminFile) return;
-    const isSaidBefore = older.includes(user.adminFile ?? '') || isLetIn();
+    const isSaidBefore = this.isSaid || older.includes(user.adminFile ?? '') || isLetIn();
     // Who has lost the app, too, comes in again.
     const given = { kind: 'super', secret: sealed, enabled: true, secondFactor: { kind: 'none' } } as const;
     const changed = await identities.updateUser(name, { ...(!isSaidBefore && given), adminFile });
+    this.isSaid = true;
     if (!isSaidBefore) await book.until(isLetIn, againMs);
     // Else what is changed from now on would be undone at the next start.
     if (changed.adminFile !== adminFile)
