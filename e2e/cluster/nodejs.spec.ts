@@ -8,6 +8,10 @@ import { certify } from '../support/authority.js';
 import { bodiesOf, Clients, receive, type Door } from '../support/clients.js';
 import { clientStories, shortPolls } from '../support/client-stories.js';
 import { freshCluster } from '../support/cluster.js';
+import { until } from '../support/until.js';
+
+/** Longer than any test: what ends it is that nobody is connected. */
+const drainMs = 600_000;
 
 describe('a cluster of separate processes', () => {
   let cluster: Awaited<ReturnType<typeof freshCluster>>;
@@ -18,7 +22,8 @@ describe('a cluster of separate processes', () => {
     const { caFile, certFile, keyFile } = await certify(folder);
     // Read once, when the client's package is first loaded.
     process.env['GRPC_DEFAULT_SSL_ROOTS_FILE_PATH'] = caFile;
-    const proxy = [`--tls-cert-file=${certFile}`, `--tls-key-file=${keyFile}`, shortPolls];
+    const tls = [`--tls-cert-file=${certFile}`, `--tls-key-file=${keyFile}`];
+    const proxy = [...tls, shortPolls, `--drain-ms=${drainMs}`];
     cluster = await freshCluster({ flags: { proxy } });
   });
   afterAll(async () => {
@@ -53,6 +58,29 @@ describe('a cluster of separate processes', () => {
         lag: number;
       };
       expect(lag).toBe(0);
+    });
+
+    it('goes on at one that is told to stop, also for who connects only then, until nobody is left', async () => {
+      const proxy = cluster.proxies[1]!;
+      const other = new Clients(load, () => door(1, true));
+      const sender = await other.producer();
+      await sender.send({ topic: 'drained', body: Buffer.from('before') });
+      const stopped = proxy.stop();
+      // Its probes say so, that nobody is led to it any more.
+      await until('a proxy that is not ready', () =>
+        proxy.ask('/readyz').then(
+          () => false,
+          ({ message }: Error) => /stop/.test(message),
+        ),
+      );
+      await sender.send({ topic: 'drained', body: Buffer.from('meanwhile') });
+      const late = await other.simple('late-readers', 'drained');
+      const messages = await receive(late, 2);
+      expect(bodiesOf(messages).sort()).toEqual(['before', 'meanwhile']);
+      for (const message of messages) await late.ack(message);
+      expect(proxy.pid).toBeDefined();
+      await other.end();
+      expect(await stopped).toBe(false); // By itself.
     });
   });
 });

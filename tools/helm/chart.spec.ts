@@ -885,6 +885,17 @@ describe('certificates between the programs', () => {
   });
 });
 
+it('gives a proxy that stops its grace period to serve on, but for what the stop takes', () => {
+  const drainMs = (...set: string[]): string | undefined => {
+    const proxy = workloads(render(...set)).find((each) => component(each) === 'proxy');
+    return variables(proxy?.pod.containers[0]?.env ?? [])['COMETMQ_DRAIN_MS'];
+  };
+  expect(drainMs()).toBe('90000');
+  expect(drainMs('proxy.terminationGracePeriodSeconds=60')).toBe('20000');
+  expect(drainMs('proxy.terminationGracePeriodSeconds=30')).toBe('0');
+  expect(drainMs('proxy.config.drainMs=1000')).toBe('1000');
+});
+
 describe('what is there already', () => {
   const place = (name: string, replicas: number, storage = '20Gi'): Record<string, object> => ({
     [apps('statefulsets', `broker-${name}`)]: {

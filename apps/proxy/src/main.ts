@@ -19,6 +19,7 @@ import {
   clientPort,
   clientPortMetrics,
   createMessagingService,
+  Drain,
   limitsOf,
   proxyMetrics,
 } from '@cometmq/proxy';
@@ -27,6 +28,9 @@ import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { httpConnections, lineFileOf, messageTracesOf, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
 import { proxyConfig } from './config.js';
+
+/** Of the stop itself: calls under way. */
+const stopMsMax = 30_000;
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
@@ -80,7 +84,14 @@ void runProgram({
       audit,
     });
     const led = (): boolean => [...directory.brokerSets()].some(({ name }) => leaders.leader(name) !== undefined);
-    const unready = (): string | undefined => gate.unready() ?? (led() ? undefined : 'no broker set has a leader yet');
+    const drain = new Drain({
+      drainMs: config.drainMs,
+      clock,
+      connections: () => door.seen.connectionsOpen,
+      tell: (facts) => log.info(facts, 'serves on until clients have learned where else to go'),
+    });
+    const unready = (): string | undefined =>
+      drain.unready() ?? gate.unready() ?? (led() ? undefined : 'no broker set has a leader yet');
     const door = clientPort({ config, messaging, clock, log, readFile: read, unready });
     const telemetry = new Telemetry({
       service: 'proxy',
@@ -111,7 +122,9 @@ void runProgram({
         ...deliveries,
         messaging,
         door,
+        drain,
       ],
+      stopMsMax: stopMsMax + config.drainMs,
       ready: () => ({
         what: `CometMQ ${version}: the proxy`,
         facts: { clients: reachedAt(config.proxyHost, door.port) },
