@@ -149,6 +149,7 @@ const everything = [
   ...['commonLabels.team=mail', 'image.digest=sha256:' + 'a'.repeat(64), 'namesrv.config.autoCreateTopics=true'],
   ...['broker.config.segmentBytes=67108864', 'proxy.service.type=NodePort', 'proxy.service.nodePort=30081'],
   ...['imagePullSecrets[0].name=pull', 'proxy.podLabels.lane=fast', 'dashboardApi.config.adminHostNames={a,b}'],
+  'dashboardApi.config.trustedProxies={10.244.0.0/16,192.0.2.7}',
   ...['proxy.ingress.enabled=true', 'proxy.ingress.host=mq.example', 'dashboardApi.ingress.enabled=true'],
   ...['dashboardApi.ingress.host=console.example', 'proxy.autoscaling.enabled=true', 'proxy.gateway.enabled=true'],
   ...['prometheusRule.enabled=true', 'grafana.dashboards.enabled=true', 'prometheusRule.labels.release=monitoring'],

@@ -7,6 +7,7 @@ import {
   oidcRule,
   oidcSettings,
   scalingSettings,
+  trustedProxiesRule,
 } from '@cometmq/admin';
 import { authFileSettings, gateRule, loginSettings } from '@cometmq/auth';
 import { namingSettings } from '@cometmq/client';
@@ -37,4 +38,5 @@ export const dashboardApiConfig = declare(
   gateRule,
   oidcRule,
   processTlsRule,
+  trustedProxiesRule,
 );

@@ -114,7 +114,7 @@ void runProgram({
     };
     const admin = new AdminServer({
       ...context,
-      ...{ version, consoleFolder, connections: httpConnections(config) },
+      ...{ version, consoleFolder, connections: httpConnections(config), trustedProxies: config.trustedProxies },
       ...{ host: config.adminHost, port: config.adminPort, hostNames: config.adminHostNames },
     });
     const keda = externalScalerService({ directory, brokers, clock, requestMsMax: config.adminRequestMsMax });

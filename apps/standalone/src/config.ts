@@ -1,4 +1,11 @@
-import { alertMailRule, alertTlsRule, localAdminSettings, oidcRule, oidcSettings } from '@cometmq/admin';
+import {
+  alertMailRule,
+  alertTlsRule,
+  localAdminSettings,
+  oidcRule,
+  oidcSettings,
+  trustedProxiesRule,
+} from '@cometmq/admin';
 import { auditSettings, authSettings, loginSettings } from '@cometmq/auth';
 import { backupRule, backupSettings } from '@cometmq/backup';
 import { bodyRule, brokerSettings, segmentRule } from '@cometmq/broker';
@@ -32,6 +39,7 @@ export const standaloneConfig = declare(
   },
   alertMailRule,
   alertTlsRule,
+  trustedProxiesRule,
   advertisedRule,
   segmentRule,
   bodyRule,

@@ -132,6 +132,7 @@ void runProgram({
       host: config.adminHost,
       port: config.adminPort,
       hostNames: config.adminHostNames,
+      trustedProxies: config.trustedProxies,
       connections: httpConnections(config),
       consoleFolder,
       alerts: alerts.book,

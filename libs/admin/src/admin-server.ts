@@ -4,6 +4,7 @@ import { throwAssertion, type Component } from '@cometmq/shared';
 import { HttpListener, type HttpConnections } from '@cometmq/telemetry';
 
 import type { AdminContext } from './api/context.js';
+import { TrustedProxies } from './trusted-proxies.js';
 
 export interface AdminServerOptions extends AdminContext {
   readonly host: string;
@@ -11,6 +12,8 @@ export interface AdminServerOptions extends AdminContext {
   readonly port: number;
   readonly connections?: HttpConnections;
   readonly hostNames: readonly string[];
+  /** Who may say by `x-forwarded-for` whose request it is; left out: nobody. */
+  readonly trustedProxies?: readonly string[] | undefined;
   readonly version: string;
   /** Where the console's built files are; left out: there is no console. */
   readonly consoleFolder?: string | undefined;
@@ -28,9 +31,11 @@ export class AdminServer implements Component {
   private readonly listener: HttpListener;
   private app: Promise<FastifyInstance> | undefined;
   private readonly stopping = new AbortController();
+  private readonly proxies: TrustedProxies;
 
   constructor(private readonly options: AdminServerOptions) {
-    const { host, port, connections, clock } = options;
+    const { host, port, connections, clock, trustedProxies = [] } = options;
+    this.proxies = new TrustedProxies(trustedProxies);
     this.listener = new HttpListener({
       ...{ what: 'the REST API', host, port, connections, clock, times: { keepAliveMs } },
       answer: (request, response) => void this.answer(request, response),
@@ -61,6 +66,7 @@ export class AdminServer implements Component {
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const app = await this.built();
+      this.proxies.clean(request);
       app.routing(request, response);
     } catch (caught) {
       throwAssertion(caught);
@@ -85,6 +91,7 @@ export class AdminServer implements Component {
     const { host, hostNames, version, consoleFolder } = this.options;
     const console = consoleFolder === undefined ? undefined : new ConsoleFiles(consoleFolder);
     const { signal: stopping } = this.stopping;
-    return buildAdminApi({ context: this.options, host, hostNames, version, console, stopping });
+    const { proxies } = this;
+    return buildAdminApi({ context: this.options, host, hostNames, proxies, version, console, stopping });
   }
 }

@@ -19,6 +19,7 @@ export type { SetRemains } from './reports/set-remains.js';
 export type { TopicReport, TopicView } from './reports/topic-report.js';
 export type { DelayedView, TransactionAuditView, TransactionView, WaitingPage } from './reports/waiting-report.js';
 export * from './settings.js';
+export { trustedProxiesRule } from './trusted-proxies.js';
 export type { PolicyView, UserView } from './reports/user-report.js';
 export type { ApiTokenView } from './api/token-routes.js';
 export type { AuditRecordView } from './api/audit-routes.js';

@@ -16,6 +16,10 @@ export const adminSettings = {
     default: [],
     why: 'Host names a browser may reach the REST API by while it listens on a loopback address; localhost always may.',
   }),
+  trustedProxies: list({
+    default: [],
+    why: 'Addresses and blocks (10.244.0.0/16) of ingresses and load balancers in front of the REST API that may say by X-Forwarded-For whose request it is, for login delays, policies with addresses and the audit log. From others that header means nothing.',
+  }),
   alertEveryMs: millis({
     default: 30 * second,
     min: 0,

@@ -3,6 +3,7 @@ import { MqError } from '@cometmq/shared';
 
 import type { ConsoleFiles } from '../console/console-files.js';
 import { asksForView, consoleRoutes, sendFirstPage } from '../console/console-routes.js';
+import type { TrustedProxies } from '../trusted-proxies.js';
 import { addAccess, beginAsAnyone } from './access.js';
 import { auditRoutes } from './audit-routes.js';
 import { addAudit } from './audit.js';
@@ -36,6 +37,8 @@ export interface AdminApiOptions {
   readonly context: AdminContext;
   readonly host: string;
   readonly hostNames: readonly string[];
+  /** Left out: nobody says whose request it is. */
+  readonly proxies?: TrustedProxies | undefined;
   readonly version: string;
   /** Aborted when the process stops: answers that go on have to end. */
   readonly stopping: AbortSignal;
@@ -87,10 +90,11 @@ async function buildApp(
   options: AdminApiOptions,
   addMore: (app: FastifyInstance) => Promise<void>,
 ): Promise<FastifyInstance> {
-  const { context, host, hostNames, stopping } = options;
+  const { context, host, hostNames, proxies, stopping } = options;
   const { log } = context;
   const app = fastify({
     bodyLimit: bodyBytesMax,
+    trustProxy: proxies ? (address) => proxies.has(address) : false,
     routerOptions: { maxParamLength: nameBytesMax, ignoreTrailingSlash: true },
     rewriteUrl: ({ url }) => literalPrefixes(url ?? '/'),
     ajv: {

@@ -32,6 +32,7 @@ interface AdminFixtureOptions {
   readonly audit?: AuditSink;
   /** Left out: more than any machine needs for what is all in memory. */
   readonly requestMsMax?: number;
+  readonly trustedProxies?: readonly string[];
 }
 
 /** The real REST API on a free port of this machine, over a cluster of one healthy broker set that is all fake. */
@@ -44,6 +45,7 @@ export async function startAdminFixture({
   log = silentLogger,
   audit,
   requestMsMax = 60_000,
+  trustedProxies,
 }: AdminFixtureOptions = {}): Promise<AdminFixture> {
   const nameService = new FakeNameService({ tellsLate: true, graceMs });
   const brokers = new FakeBrokers();
@@ -83,7 +85,7 @@ export async function startAdminFixture({
         clusterName: 'DefaultCluster',
         printedAdmin: 'root',
       },
-    ...{ host: '127.0.0.1', port: 0, hostNames: [], version: '0.1.0', consoleFolder },
+    ...{ host: '127.0.0.1', port: 0, hostNames: [], version: '0.1.0', consoleFolder, trustedProxies },
   });
   await server.start();
   const stop = async (): Promise<void> => {
