@@ -1,5 +1,6 @@
 // Goal: parts start in order, stop in the other, and a stop is heeded whenever it comes. Method: parts that note what
 // is done to them.
+import { MqError } from './errors.js';
 import { run, type Component } from './lifecycle.js';
 
 describe('run', () => {
@@ -35,6 +36,18 @@ describe('run', () => {
     const broken = part('b', () => Promise.reject(new Error('no luck')));
     await expect(run([part('a'), broken, part('c')], until)).rejects.toThrow('no luck');
     expect(done).toEqual(['start a', 'start b', 'stop b', 'stop a']);
+  });
+
+  it('throws what a part failed of, whatever the stop of what was started fails of', async () => {
+    const broken = part('b', () => Promise.reject(new Error('no luck')));
+    const stuck: Component = { ...part('a'), stop: () => Promise.reject(new Error('and what came of it')) };
+    await expect(run([stuck, broken], until)).rejects.toThrow('no luck');
+    expect(done).toEqual(['start a', 'start b', 'stop b']);
+  });
+
+  it('throws what a stop that was asked for fails of', async () => {
+    const stuck: Component = { ...part('a'), stop: () => Promise.reject(new MqError('INTERNAL', 'stuck')) };
+    await expect(run([stuck], until, () => stop())).rejects.toMatchObject({ reason: 'stuck' });
   });
 
   it('heeds a stop while a part waits for ever to start', async () => {

@@ -23,14 +23,17 @@ export async function run(parts: readonly Component[], until: Promise<unknown>, 
       await Promise.race([starting, stop]);
       if (asked) {
         starting.catch(() => undefined); // Nobody waits for it any more, and its stop may well break it off.
-        return;
+        break;
       }
     }
-    ready?.();
+    if (!asked) ready?.();
     await stop;
-  } finally {
-    await stopAll(started);
+  } catch (caught) {
+    // Why it ends is told, and not what came of that.
+    await stopAll(started).catch(() => undefined);
+    throw caught;
   }
+  await stopAll(started);
 }
 
 /** Stops every part, last one first, even if one of them fails; then throws the first failure. */

@@ -52,6 +52,26 @@ describe('a member on an older copy of its own data folder', () => {
   });
 });
 
+describe('a member on the data folder of a set with another name', () => {
+  it('says so and stops, also where one that stops waits for its set', async () => {
+    const world = await new SetWorld(3, { restartWaitMs: 60_000 }).start();
+    const other = await new SetWorld(1, { brokerName: 'other' }).start();
+    await other.stop();
+    const [place] = world.followers as [SetMemberWorld];
+    place.kill();
+    place.disk = other.members[0]!.disk;
+    await expect(place.start()).rejects.toMatchObject({
+      code: 'DATA_FOLDER',
+      reason: expect.stringContaining('other') as string,
+    });
+    const beganMs = world.clock.monotonicMs();
+    await world.during(place.stop());
+    expect(world.clock.monotonicMs() - beganMs).toBeLessThan(1_000);
+    await world.send('m0');
+    for (const each of world.up) each.kill();
+  });
+});
+
 describe('a member whose clock is a day off', () => {
   it.each([
     ['ahead', dayMs],

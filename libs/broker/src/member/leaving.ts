@@ -26,6 +26,7 @@ export class Leaving {
   async prepare(): Promise<void> {
     const { self } = this;
     const { log } = self.parts;
+    if (!self.isOpened) return; // Its set is without it already.
     await this.awaitTurn();
     await this.settled();
     const { role } = self;
