@@ -8,7 +8,7 @@ import { ColdEntries } from './cold-entries.js';
 import { tellUnreadable } from './unreadable.js';
 
 /** What is used of the store. */
-type Store = Pick<StorePorts, 'readAll' | 'scan' | 'damage'>;
+type Store = Pick<StorePorts, 'readSome' | 'scan' | 'damage'>;
 
 /** Loaded messages that are kept for the decision that asked for them; the last batch stays whole. */
 const bytesMax = 8 * 1024 * 1024;
@@ -48,45 +48,49 @@ export class ColdMessages {
   async load(needed: readonly MessageNeeded[]): Promise<void> {
     const batch: MessageNeeded[] = [];
     const others = new Set<Promise<void>>();
-    let batchBytes = 0;
     for (const message of needed) {
       const loading = this.loading.get(message.position);
       if (loading) {
         others.add(loading);
         continue;
       }
-      if (batch.length > 0 && batchBytes + message.size > bytesMax) break;
       batch.push(message);
-      batchBytes += message.size;
     }
     if (batch.length > 0) {
-      const loading = this.read(batch, batchBytes);
+      const loading = this.read(batch);
       others.add(loading);
       for (const { position } of batch) this.loading.set(position, loading);
     }
     await Promise.all(others);
   }
 
-  private async read(batch: readonly MessageNeeded[], batchBytes: number): Promise<void> {
+  private async read(batch: readonly MessageNeeded[]): Promise<void> {
     let found: readonly ReadMessage[];
     try {
-      found = await this.store.readAll(batch);
+      found = await this.store.readSome(batch, bytesMax);
     } finally {
       for (const { position } of batch) this.loading.delete(position);
     }
-    if (this.bytes + batchBytes > bytesMax) {
+    const foundBytes = found.reduce((sum, message) => sum + bytesOf(message), 0);
+    if (this.bytes + foundBytes > bytesMax) {
       this.messages.clear();
       this.bytes = 0;
     }
-    batch.forEach(({ position, size }, i) => {
-      if (!this.messages.has(position)) this.bytes += size;
-      this.messages.set(position, this.readable(position, found[i]));
-    });
+    for (const [i, message] of found.entries()) {
+      const { position } = batch[i] as MessageNeeded;
+      if (!this.messages.has(position)) this.bytes += bytesOf(message);
+      this.messages.set(position, this.readable(position, message));
+    }
   }
 
-  private readable(position: LogPosition, found: ReadMessage | undefined): StoredMessage | undefined {
+  private readable(position: LogPosition, found: ReadMessage): StoredMessage | undefined {
     if (!(found instanceof MqError)) return found;
     tellUnreadable(this.log, position, found);
     return undefined;
   }
+}
+
+/** What it holds in memory: an entry of a queue may be small, and what it refers to large. */
+function bytesOf(message: ReadMessage): number {
+  return message instanceof MqError ? 0 : message.payload.length;
 }

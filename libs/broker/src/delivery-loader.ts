@@ -2,7 +2,7 @@ import type { Delivered, Done, ReceiveCall } from '@cometmq/client';
 import type { GroupsView, HandedMessage } from '@cometmq/consumption';
 import type { GroupId, LogPosition, Receipt } from '@cometmq/model';
 import { failureFacts, MqError } from '@cometmq/shared';
-import type { StorePorts, ReadMessage } from '@cometmq/store';
+import { countWithin, type StorePorts, type ReadMessage } from '@cometmq/store';
 import type { Logger } from '@cometmq/telemetry';
 
 import type { LogClock } from './log-clock.js';
@@ -11,7 +11,7 @@ import type { Traffic } from './traffic.js';
 import { tellUnreadable } from './unreadable.js';
 
 /** What is used of the store. */
-type Store = Pick<StorePorts, 'append' | 'damage' | 'epoch' | 'readAll'>;
+type Store = Pick<StorePorts, 'append' | 'damage' | 'epoch' | 'readAll' | 'sizesOf'>;
 
 export interface DeliveryLoaderParts {
   readonly store: Store;
@@ -45,11 +45,35 @@ export class DeliveryLoader {
 
   /**
    * Reads what was handed out under the lease at `position`, once there is room for it. `done` is called later, with what
-   * could be read; without the messages' bytes, to be given back, where nobody waits for them any more.
+   * could be read; without the messages' bytes, to be given back, where nobody waits for them any more. `tooMuch`: called before,
+   * with what does not fit into the answer, where entries of the queue refer to messages that are larger than they say.
    */
   load(
     receiver: Receiver,
     handed: readonly HandedMessage[],
+    position: LogPosition,
+    done: Done<readonly Delivered[]>,
+    tooMuch: (receipts: readonly Receipt[]) => void,
+  ): void {
+    const { groupId, bytesMax } = receiver.call;
+    const fitting = (sizes: readonly number[]): void => {
+      const count = countWithin(sizes, bytesMax);
+      const bytes = sizes.slice(0, count).reduce((sum, size) => sum + size, 0);
+      if (count < handed.length) {
+        const rest = handed.slice(count).map((message) => this.receipt(groupId, message, position));
+        queueMicrotask(() => tooMuch(rest));
+      }
+      this.loadNow(receiver, count < handed.length ? handed.slice(0, count) : handed, bytes, position, done);
+    };
+    const sizes = this.parts.store.sizesOf(handed);
+    if (!(sizes instanceof Promise)) fitting(sizes);
+    else sizes.then(fitting, (caught: unknown) => done(MqError.from(caught), undefined));
+  }
+
+  private loadNow(
+    receiver: Receiver,
+    handed: readonly HandedMessage[],
+    bytes: number,
     position: LogPosition,
     done: Done<readonly Delivered[]>,
   ): void {
@@ -65,7 +89,7 @@ export class DeliveryLoader {
       if (members.length > 0) queueMicrotask(() => done(undefined, this.named(groupId, handed, position, members)));
       else this.read(groupId, handed, position, done);
     };
-    if (!askRoom || askRoom(bytesOf(handed), read)) read();
+    if (!askRoom || askRoom(bytes, read)) read();
     else receiver.abandon = unread;
   }
 
@@ -161,12 +185,6 @@ export class DeliveryLoader {
 }
 
 const nothing = new Uint8Array(0);
-
-function bytesOf(handed: readonly HandedMessage[]): number {
-  let bytes = 0;
-  for (const { size } of handed) bytes += size;
-  return bytes;
-}
 
 /** A proxy that does not say which connection. */
 const unnamed = '-';

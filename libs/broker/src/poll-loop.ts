@@ -210,10 +210,11 @@ export abstract class PollLoop<P extends Poll> {
   }
 
   private read(poll: P, handed: PopDecision['handed'], position: LogPosition): void {
-    this.base.deliveryLoader.load(poll, handed, position, (error, messages) => {
+    const read: Done<readonly Delivered[]> = (error, messages) => {
       if (messages) this.deliver(poll, messages);
       else this.finish(poll, error);
-    });
+    };
+    this.base.deliveryLoader.load(poll, handed, position, read, (receipts) => this.giveBack(receipts));
   }
 
   private deliver(poll: P, messages: readonly Delivered[]): void {
@@ -222,10 +223,14 @@ export abstract class PollLoop<P extends Poll> {
       poll.done(undefined, { messages });
       return;
     }
-    // Nobody waits any more: as if it had not been. Where that can't be written the lease ends by itself.
+    // Nobody waits any more.
+    this.giveBack(messages.map(({ receipt }) => receipt));
+  }
+
+  /** As if they had not been handed out. Where that can't be written the lease ends by itself. */
+  private giveBack(receipts: readonly Receipt[]): void {
     const { groups, logClock } = this.base;
     const nowMs = logClock.nowMs();
-    const receipts = messages.map(({ receipt }) => receipt);
     const { record } = groups.decideHandBack(receipts, nowMs);
     if (record && this.write(record, nowMs)) this.givenBack(receipts);
   }

@@ -3,12 +3,12 @@ import type { PullCall, PulledMessage } from '@cometmq/client';
 import type { Audiences, Matcher } from '@cometmq/consumption';
 import type { QueueOffset, TopicId } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
-import type { IndexEntries, ReadMessage, StorePorts } from '@cometmq/store';
+import type { Candidate, IndexEntries, ReadMessage, StorePorts } from '@cometmq/store';
 
 import type { ReadsElsewhere } from './reads-elsewhere.js';
 
 export interface PullReaderParts {
-  readonly store: Pick<StorePorts, 'readAll' | 'scan'>;
+  readonly store: Pick<StorePorts, 'readAll' | 'scan' | 'sizesOf'>;
   readonly audiences: Audiences;
   /** Whether messages of the topic are on their way to another broker set. */
   readonly leaves: (topicId: TopicId) => boolean;
@@ -49,14 +49,16 @@ export class PullReader {
       const found = this.parts.store.scan(topicId, queueId, pull.nextOffset as QueueOffset, entriesMax);
       const entries = found instanceof Promise ? await found : found;
       if (entries.count === 0) return { messages, more: false };
+      let sizes: readonly number[] | undefined;
       for (let i = 0; i < entries.count; i += 1) {
         const offset = entries.from + i;
         cost += 1;
         if (this.isFor(pull, offset) && (pull.matcher.all || pull.matcher.wants(entries.tagHash(i)))) {
-          const size = entries.size(i);
+          sizes ??= await this.parts.store.sizesOf(placesOf(entries));
+          const size = sizes[i] as number;
           if (!roomAsked) {
             roomAsked = true;
-            await room(pull, entries, i);
+            await room(pull, entries, sizes, i);
             if (pull.over) return { messages, more: false };
           }
           if (messages.length > 0 && bytes + size > bytesMax) return { messages, more: true };
@@ -119,15 +121,24 @@ function pulled(offset: QueueOffset, stored: ReadMessage | undefined, matcher: M
 
 const nothing = new Uint8Array(0);
 
+function placesOf(entries: IndexEntries): Candidate[] {
+  return Array.from({ length: entries.count }, (_, i) => ({ position: entries.position(i), size: entries.size(i) }));
+}
+
 /** Resolves when there is room for what may be read from `from` on; never, if the pull is taken back before. */
-function room({ call, matcher }: ReadingPull, entries: IndexEntries, from: number): Promise<void> | undefined {
+function room(
+  { call, matcher }: ReadingPull,
+  entries: IndexEntries,
+  sizes: readonly number[],
+  from: number,
+): Promise<void> | undefined {
   const { askRoom, messagesMax, bytesMax } = call;
   if (!askRoom) return undefined;
   let bytes = 0;
   let count = 0;
   for (let i = from; i < entries.count && count < messagesMax; i += 1) {
     if (!matcher.all && !matcher.wants(entries.tagHash(i))) continue;
-    const size = entries.size(i);
+    const size = sizes[i] as number;
     if (count > 0 && bytes + size > bytesMax) break;
     bytes += size;
     count += 1;

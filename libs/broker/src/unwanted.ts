@@ -4,7 +4,7 @@ import { MqError } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
 
 /** What of the store is asked. */
-export type LookedAt = Pick<StorePorts, 'payloadInMemory' | 'readAll' | 'scan' | 'scanInMemory'>;
+export type LookedAt = Pick<StorePorts, 'payloadInMemory' | 'readSome' | 'scan' | 'scanInMemory'>;
 
 type Entries = NonNullable<ReturnType<LookedAt['scanInMemory']>>;
 
@@ -17,6 +17,7 @@ const queuesMax = 10_000;
 const sliceMax = 4_096;
 /** Messages read in one go, where tags do not say it. */
 const readsMax = 64;
+const readBytesMax = 1024 * 1024;
 
 interface Piece {
   readonly bits: Uint32Array;
@@ -95,8 +96,8 @@ export class Unwanted {
       if (entries.count === 0 || marks.to !== from || this.queues.get(queue.key) !== marks) return;
       const payloads = new Map<LogPosition, Uint8Array | undefined>();
       const asked = this.toRead(marks, entries, Math.min(reads, readsMax));
-      reads -= asked.length;
-      const read = asked.length === 0 ? [] : await store.readAll(asked);
+      const read = asked.length === 0 ? [] : await store.readSome(asked, readBytesMax);
+      reads -= read.length;
       if (marks.to !== from) return; // Somebody else looked meanwhile.
       read.forEach((message, index) => {
         const position = asked[index]?.position;

@@ -11,6 +11,7 @@ export type { SegmentInfo } from './log/segment.js';
 export { DamagedLogError } from './log/damaged-part.js';
 export type { DamagedPart } from './log/damaged-part.js';
 export { MessageStore } from './message-store.js';
+export { countWithin } from './message-sizes.js';
 export { RecordNotes } from './record-notes.js';
 export type { StorePorts } from './ports/store-ports.js';
 export * from './store-types.js';

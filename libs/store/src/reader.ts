@@ -9,6 +9,7 @@ import { saltedId, saltedKey, saltedTarget } from './index/key-hash.js';
 import type { SegmentIndexes } from './index/segment-indexes.js';
 import type { CommitLog } from './log/commit-log.js';
 import type { LogRecord } from './log/record.js';
+import { countWithin, messageSizes } from './message-sizes.js';
 import type { Bounds, Candidate, QueueSize, ReadMessage, StoredMessage } from './store-types.js';
 
 /** Told of what turns out to be lost. */
@@ -132,6 +133,17 @@ export class StoreReader {
       found.push(message);
     }
     return found;
+  }
+
+  sizesOf(wanted: readonly Candidate[]): readonly number[] | Promise<readonly number[]> {
+    return messageSizes(this.log, wanted);
+  }
+
+  /** As `readAll`, of the first of them: as many as `bytesMax` bytes of the log hold, what they refer to counted, and one. */
+  readSome(wanted: readonly Candidate[], bytesMax: number): readonly ReadMessage[] | Promise<readonly ReadMessage[]> {
+    const some = (sizes: readonly number[]) => this.readAll(wanted.slice(0, countWithin(sizes, bytesMax)));
+    const sizes = this.sizesOf(wanted);
+    return sizes instanceof Promise ? sizes.then(some) : some(sizes);
   }
 
   /** As `readAll`, at places that somebody else names: what is not there is no damage. */

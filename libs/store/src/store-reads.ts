@@ -46,6 +46,12 @@ export abstract class StoreReads {
   readAll(wanted: readonly Candidate[]): readonly ReadMessage[] | Promise<readonly ReadMessage[]> {
     return this.reader.readAll(wanted);
   }
+  sizesOf(wanted: readonly Candidate[]): readonly number[] | Promise<readonly number[]> {
+    return this.reader.sizesOf(wanted);
+  }
+  readSome(wanted: readonly Candidate[], bytesMax: number): readonly ReadMessage[] | Promise<readonly ReadMessage[]> {
+    return this.reader.readSome(wanted, bytesMax);
+  }
   lookUp(wanted: readonly Candidate[]): Promise<readonly ReadMessage[]> {
     return this.reader.lookUp(wanted);
   }

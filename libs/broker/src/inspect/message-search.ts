@@ -13,7 +13,15 @@ import { decoded, foundMessage, plainBody } from './message-parts.js';
 
 type Store = Pick<
   StorePorts,
-  'bounds' | 'findById' | 'findByKey' | 'findReferences' | 'positionAtTime' | 'queueIds' | 'readAll' | 'scan'
+  | 'bounds'
+  | 'findById'
+  | 'findByKey'
+  | 'findReferences'
+  | 'positionAtTime'
+  | 'queueIds'
+  | 'readAll'
+  | 'readSome'
+  | 'scan'
 >;
 
 /** What one part may cost: messages looked at by the index, bytes read, and time. */
@@ -248,16 +256,8 @@ class Part {
   async judge(store: Store, candidates: readonly Candidate[]): Promise<number> {
     let at = 0;
     while (at < candidates.length && !this.isFull) {
-      const slice: Candidate[] = [];
-      let bytes = 0;
-      const isRoom = (): boolean => slice.length === 0 || (bytes < sliceBytes && slice.length < sliceMessages);
-      for (let i = at; i < candidates.length && isRoom(); i += 1) {
-        const candidate = candidates[i] as Candidate;
-        slice.push(candidate);
-        bytes += candidate.size;
-      }
-      this.bytes += bytes;
-      for (const stored of await this.pace.during(store.readAll(slice))) {
+      const slice = candidates.slice(at, at + sliceMessages);
+      for (const stored of await this.pace.during(store.readSome(slice, sliceBytes))) {
         if (this.isFull) break;
         at += 1;
         if (!(stored instanceof MqError)) await this.take(stored); // What can't be read is passed by.
@@ -268,6 +268,7 @@ class Part {
   }
 
   private async take(stored: StoredMessage): Promise<void> {
+    this.bytes += stored.payload.length;
     const message = decoded(stored);
     if (await wanted(this.query, stored, message)) this.messages.push(foundMessage(stored, message));
   }

@@ -51,6 +51,8 @@ type Store = Pick<
   | 'queueSize'
   | 'read'
   | 'readAll'
+  | 'readSome'
+  | 'sizesOf'
   | 'scan'
   | 'scanInMemory'
   | 'whenCommitted'

@@ -4,6 +4,7 @@
  */
 import type { MessagePlace, ReadMessage } from '@cometmq/client';
 import { MqError } from '@cometmq/shared';
+import { countWithin } from '@cometmq/store';
 
 import type { MemberSelf } from './member-self.js';
 
@@ -11,6 +12,7 @@ import type { MemberSelf } from './member-self.js';
 const placesMax = 10_000;
 /** Read at a time, so that a call whose reader is slow holds little. */
 const chunkBytes = 4 * 1024 * 1024;
+const chunkMessages = 256;
 /** A record is never larger, whatever the settings are. */
 const recordBytesMax = 64 * 1024 * 1024;
 
@@ -36,18 +38,13 @@ export class FollowerReads {
   }
 
   private async *inChunks(places: readonly MessagePlace[]): AsyncIterable<ReadMessage> {
-    let chunk: MessagePlace[] = [];
-    let bytes = 0;
-    for (const place of places) {
-      if (chunk.length > 0 && bytes + place.size > chunkBytes) {
-        yield* await this.chunk(chunk);
-        chunk = [];
-        bytes = 0;
-      }
-      chunk.push(place);
-      bytes += place.size;
+    const { store } = this.self.parts;
+    for (let at = 0; at < places.length;) {
+      const next = places.slice(at, at + chunkMessages);
+      const count = countWithin(await store.sizesOf(next), chunkBytes);
+      yield* await this.chunk(next.slice(0, count));
+      at += count;
     }
-    if (chunk.length > 0) yield* await this.chunk(chunk);
   }
 
   private async chunk(places: readonly MessagePlace[]): Promise<ReadMessage[]> {

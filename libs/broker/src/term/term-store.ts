@@ -141,14 +141,20 @@ export class TermStore {
   readAll(wanted: readonly Candidate[]): readonly ReadMessage[] | Promise<readonly ReadMessage[]> {
     return this.store.readAll(wanted);
   }
+  sizesOf(wanted: readonly Candidate[]): readonly number[] | Promise<readonly number[]> {
+    return this.store.sizesOf(wanted);
+  }
+  readSome(wanted: readonly Candidate[], bytesMax: number): readonly ReadMessage[] | Promise<readonly ReadMessage[]> {
+    return this.store.readSome(wanted, bytesMax);
+  }
   lookUp(wanted: readonly Candidate[]): Promise<readonly ReadMessage[]> {
     return this.store.lookUp(wanted);
   }
   findById(topicId: TopicId, idHash: number, max: number): Promise<Candidate[]> {
     return this.store.findById(topicId, idHash, max);
   }
-  findByKey(topicId: TopicId, keyHash: number, fromMs: number, toMs: number, max: number): Promise<Candidate[]> {
-    return this.store.findByKey(topicId, keyHash, fromMs, toMs, max);
+  findByKey(...asked: Parameters<StorePorts['findByKey']>): Promise<Candidate[]> {
+    return this.store.findByKey(...asked);
   }
   findReferences(target: LogPosition, max: number): Promise<Candidate[]> {
     return this.store.findReferences(target, max);

@@ -12,9 +12,9 @@ import {
   type TopicId,
 } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
-import type { ReadMessage, StoredMessage, StorePorts } from '@cometmq/store';
+import type { StoredMessage, StorePorts } from '@cometmq/store';
 
-export type PlannerStore = Pick<StorePorts, 'bounds' | 'damage' | 'readAll' | 'scan'>;
+export type PlannerStore = Pick<StorePorts, 'bounds' | 'damage' | 'readSome' | 'scan'>;
 
 export interface PlannerParts {
   readonly store: PlannerStore;
@@ -45,8 +45,6 @@ export interface LeavingMessage extends Leaving {
 const messagesMax = 512;
 const bytesMax = 1024 * 1024;
 const scanMax = 256;
-/** Read first: how large they are says how many of the rest there is room for. */
-const readFirst = 8;
 
 /** How far a queue was looked through. */
 interface Cursor {
@@ -123,7 +121,7 @@ export class TransferPlanner {
         if (found.length >= messagesMax || bytes >= bytesMax) break;
       }
     }
-    const read = await this.read(found);
+    const read = found.length === 0 ? [] : await store.readSome(found, bytesMax);
     cursor.next = found[read.length]?.offset ?? at;
     // From here on nothing comes in between.
     const leaving: LeavingMessage[] = [];
@@ -150,20 +148,6 @@ export class TransferPlanner {
       leaving.push({ ...message, audience, stored, to: targets.get(offset) as string });
     }
     if (leaving.length > 0) decide(leaving);
-  }
-
-  /** From the first on, as many as may be in memory at once: an entry of a queue may be small, and what it refers to large. */
-  private async read(found: readonly Leaving[]): Promise<ReadMessage[]> {
-    const read: ReadMessage[] = [];
-    let bytes = 0;
-    for (let next = readFirst; read.length < found.length && bytes < bytesMax;) {
-      for (const message of await this.parts.store.readAll(found.slice(read.length, read.length + next))) {
-        read.push(message);
-        if (!(message instanceof MqError)) bytes += message.payload.length;
-      }
-      next = Math.max(1, Math.floor(((bytesMax - bytes) * read.length) / Math.max(1, bytes)));
-    }
-    return read;
   }
 
   /** Whom the message is for; `done`: for nobody; `held`: somebody is at work on it, or it is not due again. */

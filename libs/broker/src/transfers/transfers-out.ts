@@ -17,7 +17,7 @@ import { TransferTargets } from './transfer-targets.js';
 import { TransferPlanner, type LeavingMessage, type PlannerParts, type PlannerStore } from './transfer-planner.js';
 
 /** What is used of the store. */
-type Store = PlannerStore & Pick<StorePorts, 'append' | 'appendEnd' | 'onArrival' | 'whenCommitted'>;
+type Store = PlannerStore & Pick<StorePorts, 'append' | 'appendEnd' | 'onArrival' | 'readAll' | 'whenCommitted'>;
 
 export interface TransfersOutParts
   extends

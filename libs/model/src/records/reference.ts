@@ -57,10 +57,11 @@ export interface Reference {
   readonly attempts?: number | undefined;
 }
 
-const payloadBytes = 24;
+/** Of a reference as this version writes it. */
+export const referencePayloadBytes = 24;
 
 export function encodeReference(reference: Reference): Uint8Array {
-  const payload = new Uint8Array(payloadBytes);
+  const payload = new Uint8Array(referencePayloadBytes);
   const view = viewOf(payload);
   putU64(view, 0, reference.target.position);
   view.setUint32(8, reference.target.size, true);

@@ -36,6 +36,13 @@ export interface StoreReading {
   /** Many messages, in the order they are named; in place of one that can't be read, why. At once when in memory. */
   readAll(wanted: readonly Candidate[]): readonly ReadMessage[] | Promise<readonly ReadMessage[]>;
   /**
+   * How many bytes of the log each of them is. An entry that refers to a message is small: what it refers to counts. At once
+   * when in memory.
+   */
+  sizesOf(wanted: readonly Candidate[]): readonly number[] | Promise<readonly number[]>;
+  /** As `readAll`, of the first of them: as many as `bytesMax` bytes of `sizesOf` hold, and one at the least. */
+  readSome(wanted: readonly Candidate[], bytesMax: number): readonly ReadMessage[] | Promise<readonly ReadMessage[]>;
+  /**
    * As `readAll`, for places that were named by another process: that nothing stands there is no damage of this log.
    * In place of one that can't be read, why: NOT_FOUND, CORRUPT_RECORD.
    */
