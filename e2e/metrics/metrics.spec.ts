@@ -87,7 +87,7 @@ const ofBrokerSets = new Set([
   'rocketmq_broker_role',
   'rocketmq_broker_set_members',
   'rocketmq_broker_set_members_wanted',
-  'rocketmq_broker_set_in_sync',
+  'rocketmq_sync_state_set_size',
   'rocketmq_broker_failover_ms',
   'rocketmq_replication_lag_bytes',
   'rocketmq_replication_lag_ms',
@@ -199,6 +199,10 @@ describe('a system in one process', () => {
       ['rocketmq_lite_topic_created_total', {}, 1],
       ['rocketmq_broker_permission', {}, 6],
       ['rocketmq_proxy_up', {}, 1],
+      ['rocketmq_broker_fenced', {}, 0],
+      ['rocketmq_checksum_failures_total', {}, 0],
+      ['rocketmq_recovery_truncated_bytes', {}, 0],
+      ['rocketmq_group_commit_batch_sum', {}, 18],
       ['rocketmq_rpc_latency_count', { request_code: 'AckMessage', response_code: 'OK', result: 'success' }, 1],
       ['rocketmq_rpc_latency_count', { request_code: 'EndTransaction', response_code: 'OK', result: 'success' }, 2],
     ];
@@ -217,6 +221,8 @@ describe('a system in one process', () => {
     expect(bytesOut).toBeGreaterThan(6_000);
     expect(bytesOut).toBeLessThanOrEqual(bytesIn);
     expect(seen.sum('rocketmq_storage_free_bytes')).toBeGreaterThan(0);
+    expect(seen.sum('rocketmq_fsync_latency_count')).toBeGreaterThanOrEqual(18);
+    expect(seen.sum('rocketmq_recovery_duration_ms')).toBeGreaterThan(0);
     expect(seen.sum('rocketmq_proxy_connections')).toBeGreaterThan(0);
     client.close();
   }, 120_000);
@@ -271,7 +277,7 @@ describe('a system whose processes are apart', () => {
       expect(brokers.sum('rocketmq_throughput_in_total', { ...node, topic: 'apart' })).toBeGreaterThan(500);
       expect(brokers.sum('rocketmq_broker_role', { role: 'leading' })).toBe(1);
       expect(brokers.sum('rocketmq_broker_set_members')).toBe(1);
-      expect(brokers.sum('rocketmq_broker_set_in_sync')).toBe(1);
+      expect(brokers.sum('rocketmq_sync_state_set_size')).toBe(1);
       const sends = { ...node, request_code: 'SendMessage', response_code: 'OK', result: 'success' };
       expect(brokers.sum('rocketmq_rpc_latency_count', sends)).toBe(5);
       expect(brokers.sum('rocketmq_broker_set_members_wanted')).toBe(1);

@@ -56,7 +56,7 @@ const everything: Board = {
       title: 'Fewest members in sync',
       unit: 'none',
       kind: 'stat',
-      queries: one(`min(${of('rocketmq_broker_set_in_sync')})`, 'in sync'),
+      queries: one(`min(${of('rocketmq_sync_state_set_size')})`, 'in sync'),
     },
     {
       title: 'Least free disk',
@@ -281,7 +281,7 @@ const ofBrokers: Board = {
       title: 'Members in sync, and wanted',
       unit: 'short',
       queries: [
-        { expr: maxBy('node_id', of('rocketmq_broker_set_in_sync', chosen())), legend: `${set} in sync` },
+        { expr: maxBy('node_id', of('rocketmq_sync_state_set_size', chosen())), legend: `${set} in sync` },
         { expr: maxBy('node_id', of('rocketmq_broker_set_members_wanted', chosen())), legend: `${set} wanted` },
       ],
     },
@@ -421,9 +421,12 @@ const ofProcesses: Board = {
       ),
     },
     {
-      title: 'Delay of the event loop (p99)',
+      title: 'Delay of the event loop (p50, p99)',
       unit: 'ms',
-      queries: one(maxBy('node_type, node_id', of('rocketmq_event_loop_lag', kind())), `{{node_type}} ${set}`),
+      queries: one(
+        maxBy('node_type, node_id, quantile', of('rocketmq_event_loop_lag', kind())),
+        `{{node_type}} ${set} {{quantile}}`,
+      ),
     },
   ],
 };

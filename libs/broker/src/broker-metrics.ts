@@ -14,35 +14,18 @@ import type { Buckets, MetricName, Sample } from '@cometmq/telemetry';
 import type { BrokerService } from './broker-service.js';
 import type { OldestWaiting } from './inspect/lag-history.js';
 import type { LinkMeter } from './link-meter.js';
+import { storageSamples } from './storage-metrics.js';
 
 /** A broker's figures under RocketMQ's names, asked for when somebody looks. */
 export function* brokerSamples(broker: BrokerService, directory: Directory, clock: Clock): Iterable<Sample> {
   const { store } = broker;
   yield* memberSamples(broker);
   if (broker.unready() !== undefined) return;
-  const sizes = store.sizes;
-  const disk = { storage_type: 'local', storage_medium: 'disk' };
-  const ageMs = sizes.oldestTimestampMs > 0 ? Math.max(0, clock.wallMs() - sizes.oldestTimestampMs) : 0;
-  const dispatchBehind = Math.max(0, store.commitEnd - store.foldedEnd); // A leader has folded more.
   yield { metric: 'rocketmq_topic_number', labels: {}, value: directory.topicCount };
   yield { metric: 'rocketmq_consumer_group_number', labels: {}, value: directory.groupCount };
   yield { metric: 'rocketmq_broker_permission', labels: {}, value: broker.writable ? 6 : 4 };
   yield { metric: 'rocketmq_broker_epoch', labels: {}, value: store.epoch };
-  yield { metric: 'rocketmq_storage_size', labels: disk, value: sizes.logBytes };
-  const { segments, segmentsCompacted } = sizes;
-  yield { metric: 'rocketmq_storage_segments', labels: { state: 'whole' }, value: segments - segmentsCompacted };
-  yield { metric: 'rocketmq_storage_segments', labels: { state: 'compacted' }, value: segmentsCompacted };
-  yield { metric: 'rocketmq_pending_messages', labels: {}, value: sizes.pendingMessages };
-  yield { metric: 'rocketmq_pending_bytes', labels: {}, value: sizes.pendingMessageBytes };
-  yield { metric: 'rocketmq_pending_bytes_max', labels: {}, value: sizes.pendingMessageBytesMax };
-  yield { metric: 'rocketmq_storage_flush_behind_bytes', labels: disk, value: store.appendEnd - store.commitEnd };
-  yield { metric: 'rocketmq_storage_dispatch_behind_bytes', labels: disk, value: dispatchBehind };
-  yield { metric: 'rocketmq_storage_tail_cut_bytes', labels: disk, value: sizes.tailCutBytes };
-  yield { metric: 'rocketmq_storage_lost_bytes', labels: disk, value: sizes.lostBytes };
-  yield { metric: 'rocketmq_storage_message_reserve_time', labels: disk, value: ageMs };
-  if (broker.freeBytes !== undefined) {
-    yield { metric: 'rocketmq_storage_free_bytes', labels: disk, value: broker.freeBytes };
-  }
+  yield* storageSamples(broker, clock);
   if (!broker.leads) return; // The rest is counted where it is decided, once.
   yield* trafficSamples(broker, directory);
   yield* connectionSamples(broker, directory);
@@ -65,6 +48,7 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
 function* memberSamples({ member }: BrokerService): Iterable<Sample> {
   const { role, state, followers, lastFailover, membersWanted } = member.status();
   yield { metric: 'rocketmq_broker_role', labels: { role }, value: 1 };
+  yield { metric: 'rocketmq_broker_fenced', labels: {}, value: Number(member.unready !== undefined) };
   if (lastFailover) {
     const { noticeMs, promiseMs, fetchMs, transactionMs, startRecordMs, foldMs } = lastFailover;
     const phases = { notice: noticeMs, promise: promiseMs, fetch: fetchMs, transaction: transactionMs };
@@ -77,7 +61,7 @@ function* memberSamples({ member }: BrokerService): Iterable<Sample> {
   const inSync = followers.filter((one) => one.inSync && state.members.includes(one.member)).length;
   yield { metric: 'rocketmq_broker_set_members', labels: {}, value: state.members.length };
   yield { metric: 'rocketmq_broker_set_members_wanted', labels: {}, value: membersWanted };
-  yield { metric: 'rocketmq_broker_set_in_sync', labels: {}, value: inSync + 1 };
+  yield { metric: 'rocketmq_sync_state_set_size', labels: {}, value: inSync + 1 };
   for (const { member: follower, lagBytes, lagMs } of followers) {
     yield { metric: 'rocketmq_replication_lag_bytes', labels: { follower }, value: lagBytes };
     yield { metric: 'rocketmq_replication_lag_ms', labels: { follower }, value: lagMs };

@@ -57,6 +57,7 @@ import { FailoverHistory } from './member/failover-history.js';
 import type { Leading } from './member/leading.js';
 import { Member } from './member/member.js';
 import type { RunningTerm } from './member/member-parts.js';
+import { LogMeter } from './log-meter.js';
 import { memberStore, startMemberStore } from './member/member-store.js';
 import type { MemberSessions } from './member-sessions.js';
 import type { MetadataView } from './metadata-view.js';
@@ -91,6 +92,7 @@ export class BrokerService implements LinkedBroker, Component {
   readonly questions: ClientQuestions;
   readonly backlogs: Backlogs;
   readonly traffic = new Traffic();
+  readonly logMeter = new LogMeter();
   /** Of the data disk, as of a few seconds ago; undefined: not looked at yet. */
   freeBytes: number | undefined;
   private readonly known: KnownMetadata;
@@ -125,6 +127,7 @@ export class BrokerService implements LinkedBroker, Component {
     this.store = memberStore(options, this.views, {
       onFailed: (error) => this.fatal(error),
       onFull: () => this.becameFull(),
+      onSynced: (tookMs, messages) => this.logMeter.synced(tookMs, messages),
     });
     const { store, groups, sessions } = this;
     this.followedTimers = new FollowedTimers({

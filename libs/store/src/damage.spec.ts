@@ -117,6 +117,7 @@ async function check(
   await committed(store);
   expect((await consumed(store, 0 as QueueId))[offset]).toBe('after');
   expect(failures).toEqual([]);
+  expect(store.sizes.checksumFailures).toBe(damages.length);
   expect(store.sizes.lostBytes > 0).toBe(damages.some(({ first, end }) => end > first));
   await store.stop();
   return damages;

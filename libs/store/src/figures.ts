@@ -30,6 +30,8 @@ export function sizesOf(parts: StoreParts): StoreSizes {
     indexesRebuilt: parts.indexes.rebuilt,
     lostBytes: parts.damage.bytes,
     tailCutBytes: parts.tailCutBytes,
+    checksumFailures: parts.damagesFound + parts.log.receivedDamaged,
+    openingMs: parts.openingMs,
   };
 }
 

@@ -25,7 +25,8 @@ export class Opening {
 
   /** See `MessageStore.start`. */
   async start(): Promise<void> {
-    const { held, checkpoints, folding } = this.parts;
+    const { held, checkpoints, folding, options } = this.parts;
+    const startMs = options.clock.monotonicMs();
     await held.open().catch(async (caught: unknown) => {
       await held.release();
       throw whyNotOpened(caught);
@@ -41,6 +42,7 @@ export class Opening {
       await this.giveBack().catch(() => undefined); // Why it was not opened says more.
       throw whyNotBegun(caught);
     });
+    this.parts.openingMs = options.clock.monotonicMs() - startMs;
   }
 
   private async begin(stored: DurableMark | undefined): Promise<void> {

@@ -42,6 +42,9 @@ export class StoreParts {
   /** Why nothing is acknowledged any more. */
   failure: MqError | undefined;
   tailCutBytes = 0;
+  openingMs = 0;
+  /** Parts of the log that were found not to hold what was written. */
+  damagesFound = 0;
   /** What goes wrong now is not told any more. */
   stopping = false;
 
@@ -49,7 +52,10 @@ export class StoreParts {
     this.limits = { ...storeLimits, ...options.limits };
     this.held = new HeldFolder(options);
     this.log = this.buildLog();
-    this.damage = new DamageNotes(this.log, (damage) => options.onDamage?.(damage));
+    this.damage = new DamageNotes(this.log, (damage) => {
+      this.damagesFound += 1;
+      options.onDamage?.(damage);
+    });
     this.indexes = this.buildIndexes();
     this.folding = this.buildFolding();
     const { log, limits, indexes, folding, holds, damage, held } = this;
@@ -102,6 +108,7 @@ export class StoreParts {
       },
       onSealed: (segment) => this.folding.sealed(segment.first),
       onFull: () => options.onFull?.(),
+      onSynced: (tookMs, messages) => options.onSynced?.(tookMs, messages),
       onTrouble: options.onTrouble,
     });
   }

@@ -58,6 +58,8 @@ export interface StoreOptions {
   readonly onFailed: (error: MqError) => void;
   /** The disk has become full: retention should have a look. */
   readonly onFull?: () => void;
+  /** Told of each sync of the log: how long writing and syncing took, and how many messages it made durable. */
+  readonly onSynced?: (tookMs: number, messages: number) => void;
   /** Told at the start of what was cut off at the log's end, since it had never been synced. */
   readonly onTailCut?: (cut: TailCut) => void;
   /** Told of each part of the log that is found to be lost. */
@@ -185,6 +187,10 @@ export interface StoreSizes {
   readonly lostBytes: number;
   /** Cut off at the log's end when this process began: what had been written and never synced. */
   readonly tailCutBytes: number;
+  /** How often something of the log, on the disk or sent by another member, was not what had been written. */
+  readonly checksumFailures: number;
+  /** How long the last opening took: finding the log's end, and folding what was newer than the checkpoint. */
+  readonly openingMs: number;
 }
 
 export interface Snapshot {

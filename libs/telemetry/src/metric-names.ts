@@ -169,11 +169,32 @@ export const metrics = describe({
     help: 'Age of the oldest message kept.',
     labels: ['storage_type', 'storage_medium'],
   },
-  rocketmq_storage_tail_cut_bytes: {
+  rocketmq_fsync_latency: {
+    kind: 'histogram',
+    unit: 'us',
+    help: 'Time to write a batch of the log and sync it, in µs.',
+    buckets: [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000],
+  },
+  rocketmq_group_commit_batch: {
+    kind: 'histogram',
+    unit: '',
+    help: 'Messages that one sync of the log made durable; syncs without any are not counted.',
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096],
+  },
+  rocketmq_checksum_failures_total: {
+    kind: 'counter',
+    unit: '',
+    help: 'Times that something of the log, on the disk or sent by another member, was not what had been written.',
+  },
+  rocketmq_recovery_duration_ms: {
+    kind: 'gauge',
+    unit: 'ms',
+    help: 'How long the last start took to find the end of the log and to fold what was newer than the checkpoint.',
+  },
+  rocketmq_recovery_truncated_bytes: {
     kind: 'gauge',
     unit: 'bytes',
     help: 'Bytes cut off the end of the log at the last start: written before a crash, and never synced.',
-    labels: ['storage_type', 'storage_medium'],
   },
   rocketmq_storage_lost_bytes: {
     kind: 'gauge',
@@ -211,6 +232,11 @@ export const metrics = describe({
     help: '1 for what this member of its broker set does now.',
     labels: ['role'],
   },
+  rocketmq_broker_fenced: {
+    kind: 'gauge',
+    unit: '',
+    help: '1 while this member takes no part: it neither leads and commits nor follows a leader.',
+  },
   rocketmq_broker_set_members: { kind: 'gauge', unit: '', help: 'Members of the broker set, as its leader has it.' },
   rocketmq_broker_set_members_wanted: {
     kind: 'gauge',
@@ -223,7 +249,11 @@ export const metrics = describe({
     help: '1 while somebody leads the set, 0 while nobody does, at the name service.',
     labels: ['broker_set'],
   },
-  rocketmq_broker_set_in_sync: { kind: 'gauge', unit: '', help: 'Members that have all that is committed.' },
+  rocketmq_sync_state_set_size: {
+    kind: 'gauge',
+    unit: '',
+    help: 'Members that have all that is committed, the leader counted.',
+  },
   rocketmq_replication_lag_bytes: {
     kind: 'gauge',
     unit: 'bytes',
@@ -291,6 +321,11 @@ export const metrics = describe({
   },
   rocketmq_process_resident_memory: { kind: 'gauge', unit: 'bytes', help: 'Resident memory of the process.' },
   rocketmq_process_cpu_seconds_total: { kind: 'counter', unit: '', help: 'CPU time of the process, user and system.' },
-  rocketmq_event_loop_lag: { kind: 'gauge', unit: 'ms', help: 'p99 delay of the event loop since the last scrape.' },
+  rocketmq_event_loop_lag: {
+    kind: 'gauge',
+    unit: 'ms',
+    help: 'Delay of the event loop since the last look: half of its turns (quantile 0.5) or 99 % (0.99) had less.',
+    labels: ['quantile'],
+  },
 });
 export type MetricName = keyof typeof metrics;

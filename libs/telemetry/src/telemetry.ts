@@ -196,7 +196,10 @@ export class Telemetry implements Component {
     yield { metric: 'rocketmq_process_resident_memory', labels, value: process.memoryUsage.rss() };
     yield { metric: 'rocketmq_process_cpu_seconds_total', labels, value: (cpu.user + cpu.system) / 1e6 };
     if (this.loopDelay) {
-      yield { metric: 'rocketmq_event_loop_lag', labels, value: this.loopDelay.percentile(99) / 1e6 };
+      for (const quantile of [0.5, 0.99]) {
+        const value = this.loopDelay.percentile(quantile * 100) / 1e6;
+        yield { metric: 'rocketmq_event_loop_lag', labels: { quantile: String(quantile) }, value };
+      }
       this.loopDelay.reset();
     }
   }

@@ -9,6 +9,7 @@ interface StoreEvents {
   onFailed(error: MqError): void;
   /** Told from within a write of the log. */
   onFull(): void;
+  onSynced(tookMs: number, messages: number): void;
 }
 
 /** The store of a member, as its settings bound it, with the views of its set; it follows until it takes the lead. */
@@ -31,6 +32,7 @@ export function memberStore(options: BrokerOptions, { all: views }: SetViews, ev
     },
     onFailed: (error) => events.onFailed(error),
     onFull: () => events.onFull(),
+    onSynced: (tookMs, messages) => events.onSynced(tookMs, messages),
     onTailCut: (cut) => log.warn(cut, 'what stands behind the end of the log is cut off: never synced, or given up'),
     onDamage: ({ first, end, what }) => log.error({ first, end, what }, 'part of the log is lost'),
     onTrouble: (what, cause) => log.warn(cause === undefined ? {} : failureFacts(cause), what),

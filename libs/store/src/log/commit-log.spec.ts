@@ -65,7 +65,7 @@ describe('the commit log', () => {
   });
 
   it('puts the appends of one turn in one batch, and gathers the next while it is written', async () => {
-    const { log } = await openLog(new MemoryDisk());
+    const { log, synced } = await openLog(new MemoryDisk());
     const batches: [number, number][] = [];
     log.onDurable((from, end) => batches.push([from, end]));
     for (let i = 0; i < 5; i += 1) log.append(numbered(i));
@@ -75,6 +75,7 @@ describe('the commit log', () => {
     await until(() => log.durableEnd === log.appendEnd);
     expect(batches[0]).toEqual([0, middle]);
     expect(batches).toHaveLength(2);
+    expect(synced).toEqual([3, 1]); // 0 and 3 are acknowledgements.
   });
 
   it('calls waiters in order once, and at once what is durable already', async () => {

@@ -100,6 +100,11 @@ export class CommitLog {
     return this.parts.space.full;
   }
 
+  /** How often a record that another member sent had a wrong checksum. */
+  get receivedDamaged(): number {
+    return this.parts.receivedDamaged;
+  }
+
   /** False: all that is written comes from a leader, whole. */
   set takesDrafts(takes: boolean) {
     this.intake.takesDrafts = takes;

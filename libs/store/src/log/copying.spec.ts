@@ -90,20 +90,22 @@ describe('a copy of a log', () => {
     for (let n = 0; n < 5; n += 1) await durably(log, numbered(n, 100));
     const bytes = await bytesOf(log);
     const second = new RecordBlock(bytes).sizeAt(0);
-    const refused = async (given: Uint8Array, epochMin = 0): Promise<void> => {
+    const refused = async (given: Uint8Array, epochMin = 0): Promise<number> => {
       const copy = (await openLog(new MemoryDisk())).log;
       copy.setEpoch(epoch(epochMin));
       expect(() => copy.appendBytes(given)).toThrow('CORRUPT_RECORD');
       expect(copy.appendEnd).toBe(0);
+      return copy.receivedDamaged;
     };
-    for (let at = 0; at < bytes.length; at += 7) {
+    for (let at = bytes.length - 1; at >= 0; at -= 7) {
       const flipped = Buffer.from(bytes);
       flipped.writeUInt8(flipped.readUInt8(at) ^ 1, at);
-      await refused(flipped);
+      const damaged = await refused(flipped);
+      if (at === bytes.length - 1) expect(damaged).toBe(1); // Of a body's byte only the checksum tells.
     }
     for (const end of [10, second - 1, second + 1, bytes.length - 1]) await refused(bytes.subarray(0, end));
-    await refused(bytes.subarray(second));
-    await refused(bytes, 3);
+    expect(await refused(bytes.subarray(second))).toBe(0);
+    expect(await refused(bytes, 3)).toBe(0);
   });
 
   it('gives what is in memory and has set out for the disk, whole records, one at the least', async () => {

@@ -11,6 +11,7 @@ import { assert } from '@cometmq/shared';
 
 import { recordBytesCeiling } from './log-limits.js';
 import type { LogLimits } from './log-limits.js';
+import { isMessage } from './record.js';
 import type { RecordBlock, RecordDraft } from './record.js';
 import type { Chunk, TailCache } from './tail-cache.js';
 
@@ -24,6 +25,8 @@ export interface Batch {
   readonly newSegment: boolean;
   readonly firstTimestampMs: number;
   readonly lastTimestampMs: number;
+  /** How many of its records are messages. */
+  readonly messages: number;
 }
 
 /** Whole records of the log in the pieces of memory that they lie in. */
@@ -107,6 +110,7 @@ export class Gathering {
     const pieces: Uint8Array[] = [];
     let firstTimestampMs = 0;
     let lastTimestampMs = 0;
+    let messages = 0;
     let position = from;
     while (position < stop) {
       const chunk = this.cache.find(position);
@@ -119,6 +123,7 @@ export class Gathering {
         const timestampMs = block.timestampMsAt(at);
         if (position === from) firstTimestampMs = timestampMs;
         if (timestampMs > lastTimestampMs) lastTimestampMs = timestampMs;
+        if (isMessage(block.kindAt(at))) messages += 1;
         at += position < this.completeTo ? block.sizeAt(at) : block.finish(at, commitKnown, this.salt);
         position = chunk.first + at;
       }
@@ -132,6 +137,7 @@ export class Gathering {
       newSegment,
       firstTimestampMs,
       lastTimestampMs,
+      messages,
     };
   }
 

@@ -29,6 +29,8 @@ export interface Opened {
   readonly failures: MqError[];
   readonly sealed: SegmentInfo[];
   readonly cuts: TailCut[];
+  /** How many messages each sync made durable. */
+  readonly synced: number[];
 }
 
 /** What the logs of specs have for a salt. */
@@ -39,13 +41,15 @@ export async function openLog(disk: Disk, mark?: DurableMark, limits: Partial<Lo
   const failures: MqError[] = [];
   const sealed: SegmentInfo[] = [];
   const cuts: TailCut[] = [];
+  const synced: number[] = [];
   const log = new CommitLog(disk, 'log', { ...smallLimits, ...limits }, clock, {
     onFailed: (error) => failures.push(error),
     onSealed: (segment) => sealed.push(segment),
     onTailCut: (cut) => cuts.push(cut),
+    onSynced: (_tookMs, messages) => synced.push(messages),
   });
   await log.open(mark, salt);
-  return { log, clock, failures, sealed, cuts };
+  return { log, clock, failures, sealed, cuts, synced };
 }
 
 /** A draft that no other number makes. */

@@ -57,7 +57,8 @@ export class LogIntake {
     const { ends, gathering, epochs } = this;
     const block = new RecordBlock(bytes);
     const { salt } = this.parts.walk;
-    eachReceived(block, { from: ends.appended, epochMin: this.epoch, salt }, () => undefined);
+    const damaged = (): void => void (this.parts.receivedDamaged += 1);
+    eachReceived(block, { from: ends.appended, epochMin: this.epoch, salt, damaged }, () => undefined);
     eachReceived(block, { from: ends.appended, epochMin: this.epoch, salt: undefined }, (at, size, epoch) => {
       epochs.note(epoch, ends.appended);
       this.epoch = epoch;

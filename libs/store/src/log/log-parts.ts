@@ -39,6 +39,8 @@ export interface TailCut {
 
 /** What a log is made of, and who tells whom. */
 export class LogParts {
+  /** How often a record that another member sent had a wrong checksum. */
+  receivedDamaged = 0;
   /** Where each epoch begins, as far as a checkpoint or the records checked at the start say. */
   readonly epochs = new EpochTable();
   readonly limits: LogLimits;

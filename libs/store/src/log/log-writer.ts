@@ -10,6 +10,7 @@ import { MqError, assert, sleep, throwAssertion } from '@cometmq/shared';
 import type { Clock } from '@cometmq/shared';
 
 import { isDiskFull, joinPath } from '../disk/disk.js';
+import type { DiskFile } from '../disk/disk.js';
 import { addTo } from '../listeners.js';
 import type { Batch, Gathering } from './gathering.js';
 import type { LogEnds } from './log-ends.js';
@@ -30,6 +31,8 @@ export interface WriterEvents {
   onSealed(segment: SegmentInfo): void;
   /** The disk has become full: whoever can make space should. */
   onFull?(): void;
+  /** A batch has been written and synced: how long that took, and how many messages were in it. */
+  onSynced?(tookMs: number, messages: number): void;
 }
 
 export class LogWriter {
@@ -191,13 +194,19 @@ export class LogWriter {
       const at = batch.from - segment.first;
       const end = batch.end - segment.first;
       await this.room.claim(at, end);
-      await segment.use((file) => this.retryWhileFull(() => file.writeDurably(batch.pieces, at), true));
+      await segment.use((file) => this.retryWhileFull(() => this.writeAndSync(file, batch, at), true));
       return this.ends.failure === undefined;
     } catch (caught) {
       if (caught instanceof GaveWay) this.gathering.putBack(batch, this.segments.active !== before);
       else this.fail(caught);
       return false;
     }
+  }
+
+  private async writeAndSync(file: DiskFile, { pieces, messages }: Batch, at: number): Promise<void> {
+    const startMs = this.clock.monotonicMs();
+    await file.writeDurably(pieces, at);
+    this.events.onSynced?.(this.clock.monotonicMs() - startMs, messages);
   }
 
   private becomeDurable(batch: Batch): void {

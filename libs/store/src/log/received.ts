@@ -14,12 +14,14 @@ export interface ReceivedRules {
   readonly epochMin: number;
   /** What checksums begin from; undefined: they have been checked. */
   readonly salt: number | undefined;
+  /** Told of a record whose checksum is wrong. */
+  readonly damaged?: () => void;
 }
 
 /** @throws MqError CORRUPT_RECORD where the bytes are not whole records that follow one another from `from` on */
 export function eachReceived(
   block: RecordBlock,
-  { from, epochMin, salt }: ReceivedRules,
+  { from, epochMin, salt, damaged }: ReceivedRules,
   each: (at: number, size: number, epoch: Epoch) => void,
 ): void {
   const bytes = block.bytes.byteLength;
@@ -30,7 +32,10 @@ export function eachReceived(
     if (!fits || at + size > bytes || block.versionAt(at) !== recordVersion || block.epochAt(at) < epoch) {
       throw wrong(from + at);
     }
-    if (salt !== undefined && !block.isWhole(at, salt)) throw wrong(from + at);
+    if (salt !== undefined && !block.isWhole(at, salt)) {
+      damaged?.();
+      throw wrong(from + at);
+    }
     epoch = block.epochAt(at);
     each(at, size, toEpoch(epoch));
     at += size;

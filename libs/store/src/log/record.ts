@@ -75,6 +75,11 @@ export function isPending(kind: number): boolean {
   return kind === RecordKind.pending || kind === RecordKind.transferredPending;
 }
 
+/** Messages with their body, in a queue or not yet in one. */
+export function isMessage(kind: number): boolean {
+  return kind === RecordKind.message || isPending(kind) || isTransferredMessage(kind);
+}
+
 /** Records that are one more entry of their queue. */
 export function isQueued(kind: number): boolean {
   return kind === RecordKind.message || kind === RecordKind.reference || isTransferredMessage(kind);
@@ -158,6 +163,10 @@ export class RecordBlock {
 
   sizeAt(at: number): number {
     return this.view.getUint32(at + offsets.size, true);
+  }
+
+  kindAt(at: number): number {
+    return this.view.getUint8(at + offsets.kind);
   }
 
   versionAt(at: number): number {
