@@ -22,7 +22,7 @@ import { transactionCommands } from './commands/transaction.js';
 import { exitCode, exitCodeHelp, exitCodeOf, type ExitCode } from './exit-codes.js';
 import { formats, harmless, visible } from './printer.js';
 import { durationMs, examples, Session, type Act, type GlobalOptions } from './session.js';
-import type { World } from './world.js';
+import { setting, type World } from './world.js';
 
 /** Runs one command line (without the program's name) to its exit code. Nothing is thrown, nothing exits. */
 export async function runCli(argv: readonly string[], real: World): Promise<ExitCode> {
@@ -62,7 +62,9 @@ export async function runCli(argv: readonly string[], real: World): Promise<Exit
 }
 
 function program(world: World, act: Act): Command {
-  const { COMET_OUTPUT: output, COMET_CONTEXT: context, COMET_TIMEOUT: timeout } = world.env;
+  const [output, context, timeout] = (['COMET_OUTPUT', 'COMET_CONTEXT', 'COMET_TIMEOUT'] as const).map((name) =>
+    setting(world, name),
+  );
   const comet = new Command('comet')
     .description('Topics, consumer groups, messages and the state of a CometMQ cluster.')
     .version(version, '-V, --version', 'print the version')

@@ -7,7 +7,7 @@ import type { ExitCode } from './exit-codes.js';
 import { durationText, Printer, visible, type Format } from './printer.js';
 import { Progress } from './progress.js';
 import { RestClient } from './rest-client.js';
-import type { World } from './world.js';
+import { setting, type World } from './world.js';
 
 /** Options every command takes, before or behind its name. */
 export interface GlobalOptions {
@@ -83,26 +83,30 @@ export class Session {
     const base = name === undefined ? localContext : this.contexts.get(name);
     const ca = options.ca ?? base.ca;
     return {
-      api: apiUrl(options.api ?? world.env['COMET_API'] ?? base.api),
-      endpoint: hostPort(options.endpoint ?? world.env['COMET_ENDPOINT'] ?? base.endpoint),
+      api: apiUrl(options.api ?? setting(world, 'COMET_API') ?? base.api),
+      endpoint: hostPort(options.endpoint ?? setting(world, 'COMET_ENDPOINT') ?? base.endpoint),
       tls: options.tls ?? base.tls,
       ...(ca !== undefined && { ca }),
       ...this.login(base),
     };
   }
 
-  /** The environment's, both or none, or the context's; never of a context that another address was given for. */
+  /**
+   * The first there is of COMET_USER with COMET_SECRET, COMET_TOKEN, COMET_SECRET_FILE, and what the context has; never that of a
+   * context that another address was given for.
+   */
   private login(base: Context): Pick<Context, 'user' | 'secret' | 'token'> {
-    const { COMET_USER: user, COMET_SECRET: secret, COMET_API: api, COMET_ENDPOINT: endpoint } = this.world.env;
+    const { world } = this;
+    const [user, secret] = [setting(world, 'COMET_USER'), setting(world, 'COMET_SECRET')];
     if (user !== undefined && secret !== undefined) return { user, secret };
-    const given = this.world.env['COMET_TOKEN'];
+    const given = setting(world, 'COMET_TOKEN');
     if (given !== undefined) return { token: { value: given, untilMs: Infinity } };
-    const file = this.world.env['COMET_SECRET_FILE'];
-    if (file !== undefined) return loginIn(this.world, file);
+    const file = setting(world, 'COMET_SECRET_FILE');
+    if (file !== undefined) return loginIn(world, file);
     const { options } = this;
-    const isElsewhere = [options.api ?? api, options.endpoint ?? endpoint].some(
-      (given, i) => given !== undefined && given !== [base.api, base.endpoint][i],
-    );
+    const api = options.api ?? setting(world, 'COMET_API');
+    const endpoint = options.endpoint ?? setting(world, 'COMET_ENDPOINT');
+    const isElsewhere = [api, endpoint].some((one, i) => one !== undefined && one !== [base.api, base.endpoint][i]);
     if (isElsewhere) return {};
     const { user: name, secret: kept, token } = base;
     return { ...(name !== undefined && kept !== undefined && { user: name, secret: kept }), ...(token && { token }) };

@@ -82,8 +82,41 @@ it('makes tokens for programs, which do what they were made for until they are r
   expect(await comet('user', 'token', 'revoke', 'root', id)).toMatchObject({ code: 0 });
   expect(await program.run('topic', 'ls')).toMatchObject({ code: 4, err: expect.stringContaining('has ended') });
 
+  expect(await comet('user', 'token', 'create', 'root', 'ci')).toMatchObject({ code: 0 });
+  expect(await comet('user', 'token', 'revoke', 'root', 'ci')).toMatchObject({ code: 0 });
+  expect(await comet('user', 'token', 'revoke', 'root', 'ci')).toMatchObject({ code: 3 });
+
   const wrong = await comet('user', 'token', 'create', 'root', 'x', '--allow', 'Topic:orders');
   expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('must be <resource>=<actions>') });
+});
+
+it('takes the first login that is there, and an empty variable for none', async () => {
+  identities.user('ann', 'ann-secret');
+  await loggedIn();
+  const made = await comet('user', 'token', 'create', 'ann', 'ci', '-o', 'json');
+  const { token } = JSON.parse(made.out) as { readonly token: string };
+  me.files.set('/ann', 'ann ann-secret');
+  const who = async (env: Readonly<Record<string, string>>): Promise<string> => {
+    me.env = { HOME: '/home/me', COMET_API: fixture.url, ...env };
+    const asked = me.fetch;
+    let seen = '';
+    me.fetch = (url, init) => {
+      seen = String(new Headers(init?.headers).get('authorization') ?? seen);
+      return asked(url, init);
+    };
+    const { code } = await comet('user', 'ls');
+    me.fetch = asked;
+    return seen === `Bearer ${token}` ? 'token' : code === 0 ? 'root' : seen === '' ? 'nobody' : 'ann';
+  };
+  const root = { COMET_USER: 'root', COMET_SECRET: 'root-secret' };
+  const all = { ...root, COMET_TOKEN: token, COMET_SECRET_FILE: '/ann' };
+  expect(await who(all)).toBe('root');
+  expect(await who({ ...all, COMET_USER: '' })).toBe('token');
+  expect(await who({ ...all, COMET_USER: '', COMET_TOKEN: '' })).toBe('ann');
+  const none = { COMET_USER: '', COMET_SECRET: '', COMET_TOKEN: '', COMET_SECRET_FILE: '' };
+  expect(await who(none)).toBe('root'); // The context's.
+  const more = { COMET_API: '', COMET_ENDPOINT: '', COMET_OUTPUT: '', COMET_CONTEXT: '', COMET_TIMEOUT: '' };
+  expect(await who({ ...none, ...more })).toBe('root');
 });
 
 it('goes on where its token can not be kept', async () => {

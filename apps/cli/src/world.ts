@@ -37,3 +37,9 @@ export interface Files {
   /** Names in a folder; none if it is not there. */
   list(folder: string): readonly string[];
 }
+
+/** A variable of the environment. An empty one is not set: what starts programs often can't leave one out. */
+export function setting({ env }: Pick<World, 'env'>, name: `COMET_${string}`): string | undefined {
+  const value = env[name];
+  return value === '' ? undefined : value;
+}

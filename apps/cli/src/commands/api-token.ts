@@ -3,7 +3,7 @@ import type { ApiTokenView, PolicyView } from '@cometmq/admin';
 import { MqError } from '@cometmq/shared';
 
 import { timeText, type View } from '../printer.js';
-import { examples, wholeNumber, type Act } from '../session.js';
+import { examples, wholeNumber, type Act, type Session } from '../session.js';
 
 type NewToken = ApiTokenView & { readonly token: string };
 type Allowed = Pick<PolicyView, 'resource' | 'actions'>;
@@ -78,15 +78,23 @@ export function tokenCommands(user: Command, act: Act): void {
   examples(list, 'comet user token ls shop');
 
   const revoke = token
-    .command('revoke <user> <id>')
-    .description('End a token, everywhere.')
+    .command('revoke <user> <token>')
+    .description('End a token, everywhere: by its id, or by its name.')
     .action(
-      act(async (session, name: string, id: string) => {
+      act(async (session, name: string, given: string) => {
+        const id = await idOf(session, name, given);
         await session.api().call('DELETE', `${path(name)}/${encodeURIComponent(id)}`);
         session.note(`the token has ended`);
       }),
     );
-  examples(revoke, 'comet user token revoke shop Zm9vYmFyYmF6cXV4');
+  examples(revoke, 'comet user token revoke shop ci', 'comet user token revoke shop 5f0c1d2e3a4b5c6d7e8f9a0b');
+}
+
+/** No two of a user have one name. What is neither a name nor an id is for the server to tell of. */
+async function idOf(session: Session, user: string, given: string): Promise<string> {
+  const { items } = await session.api().get<{ readonly items: readonly ApiTokenView[] }>(path(user));
+  const isId = items.some(({ id }) => id === given);
+  return (isId ? undefined : items.find(({ name }) => name === given)?.id) ?? given;
 }
 
 interface CreateOptions {

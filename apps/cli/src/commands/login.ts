@@ -5,7 +5,7 @@ import { localContext, type Context } from '../contexts.js';
 import { deviceLogin } from '../device-login.js';
 import { RestClient } from '../rest-client.js';
 import { examples, type Act, type Session } from '../session.js';
-import type { World } from '../world.js';
+import { setting, type World } from '../world.js';
 
 export interface LoginOptions {
   readonly user?: string;
@@ -98,7 +98,8 @@ export async function credentials(
   { world }: { readonly world: World },
   { user: named, secretFile }: LoginOptions,
 ): Promise<{ user: string; secret: string }> {
-  const { COMET_USER: user = named, COMET_SECRET: secret } = world.env;
+  const user = setting(world, 'COMET_USER') ?? named;
+  const secret = setting(world, 'COMET_SECRET');
   if (secretFile !== undefined) {
     const bytes = world.files.read(secretFile);
     if (!bytes) throw new MqError('CONFIG', `--secret-file ${secretFile}: no such file`);
