@@ -139,3 +139,11 @@ it('who knows only the secret before sets up no second factor by a process that 
   await expect(finished).rejects.toMatchObject({ code: 'CONFLICT' });
   expect(stored()?.totp).toBeUndefined();
 });
+
+it('says so where a name service of an earlier release leaves the second factor under the old key', async () => {
+  await enrol(await processOf(identities.keyFile));
+  const update: Resealing['update'] = (name, { secondFactor: _unknown, ...change }) =>
+    identities.updateUser(name, change);
+  await expect(resealed('ada', {}, { ...slow, update })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  expect((await resealed('ada', {}, slow)).totp?.secret.keyId).toBe('k2');
+});

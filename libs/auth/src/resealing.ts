@@ -21,7 +21,8 @@ const triesMax = 3;
  * process's copy, so the metadata compares what they were opened from: where somebody has changed one meanwhile it is done again
  * from what is there then, and never brings back what was.
  *
- * @throws MqError NOT_FOUND; CONFLICT when the secret can't be opened here, or is changed all the time
+ * @throws MqError NOT_FOUND; CONFLICT when the secret can't be opened here, or is changed all the time; UNAVAILABLE when a name service
+ * of an earlier release has left the second factor as it was
  */
 export async function resealed(name: string, beside: UserChange, parts: Resealing): Promise<User> {
   const { book, box, secondFactor, update, waitMs } = parts;
@@ -36,14 +37,25 @@ export async function resealed(name: string, beside: UserChange, parts: Resealin
       );
     }
     try {
-      return await update(name, {
+      const done = await update(name, {
         ...beside,
         ...{ secret: box.seal(secret, name), resealed: true, secretWas: user.secret.box },
         secondFactor: secondFactor.resealed(user),
       });
+      checkKeys(done, box.keyId);
+      return done;
     } catch (caught) {
       if (MqError.from(caught).code !== 'CONFLICT' || tries === triesMax) throw caught;
     }
     await book.until(() => book.user(name) !== user, waitMs).catch(() => undefined);
   }
+}
+
+/** Whoever takes the old key out of the file must be able to rely on it. */
+function checkKeys({ name, totp }: User, keyId: string): void {
+  if (!totp || totp.secret.keyId === keyId) return;
+  throw new MqError(
+    'UNAVAILABLE',
+    `the second factor of user ${name} is still under the old key, as the name service is of an earlier release; try again when it is upgraded`,
+  );
 }
