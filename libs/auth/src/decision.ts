@@ -12,6 +12,7 @@
  */
 import { isSystemTopic, type Action, type PolicyEntry, type ResourceType } from '@cometmq/model';
 
+import { resourceText } from './policies.js';
 import { addressBlock, addressOf, isWithin, type Address, type AddressBlock } from './address.js';
 
 export interface Question {
@@ -48,6 +49,17 @@ export class CompiledPolicies {
     const from = this.byAddress ? addressOf(question.peer) : undefined;
     for (const entry of this.entries) if (matches(entry, question, from)) return entry.source;
     return undefined;
+  }
+
+  /** What is allowed, for people: `get, list on Topic:orders-* from 10.0.0.0/8`. */
+  text(lengthMax: number): string {
+    const allowed = this.entries.filter(({ source }) => source.decision === 'allow');
+    const texts = allowed.map(({ source: { actions, resource, sourceIps } }) => {
+      const from = sourceIps.length > 0 ? ` from ${sourceIps.join(' or ')}` : '';
+      return `${actions.join(', ')} on ${resourceText(resource)}${from}`;
+    });
+    const text = texts.join(' and ');
+    return text.length > lengthMax ? `${text.slice(0, lengthMax)}…` : text;
   }
 }
 

@@ -2,10 +2,12 @@ import { actions, printable, type Action, type ResourceType, type User } from '@
 import { MqError } from '@cometmq/shared';
 
 import { hostOf } from './address.js';
-import { CompiledPolicies } from './decision.js';
+import { CompiledPolicies, type Question } from './decision.js';
 
 /** Names for which decisions are kept, for each user and type of resource; then they are forgotten, and made again. */
 const namesMax = 4_096;
+/** Of a token's scope, in a refusal. */
+const scopeLengthMax = 200;
 
 /** A bit for each action. */
 const bits = Object.fromEntries(actions.map((action, i) => [action, 1 << i])) as Readonly<Record<Action, number>>;
@@ -70,18 +72,46 @@ export class Principal {
   }
 }
 
+/** What a token may do at most. */
+export interface TokenScope {
+  /** The name of the token. */
+  readonly token: string;
+  readonly policies: CompiledPolicies;
+}
+
 /** Who calls by a token that may do less than its user, and never all. */
 export class ScopedPrincipal extends Principal {
   constructor(
     private readonly whose: Principal,
-    private readonly scope: CompiledPolicies,
+    private readonly scope: TokenScope,
   ) {
-    super(whose.name, false, whose.user, whose.policies.byAddress ? whose.policies : scope);
+    super(whose.name, false, whose.user, whose.policies.byAddress ? whose.policies : scope.policies);
   }
 
   protected override decide(type: ResourceType, name: string, action: Action, peer: string | undefined): boolean {
-    if (this.scope.deciding({ type, name, action, peer })?.decision !== 'allow') return false;
+    if (!this.isInScope({ type, name, action, peer })) return false;
     return this.whose.may([action], type, name, peer);
+  }
+
+  /** Whose fault it is: the token's, where its user might. */
+  override need(anyOf: readonly Action[], type: ResourceType, name: string, peer: string | undefined): void {
+    if (this.may(anyOf, type, name, peer)) return;
+    if (anyOf.some((action) => this.isInScope({ type, name, action, peer }))) {
+      this.whose.need(anyOf, type, name, peer);
+    }
+    const allowed = this.scope.policies.text(scopeLengthMax);
+    throw new MqError(
+      'UNAUTHORIZED',
+      `token "${this.token}" of user ${this.name} may not ${anyOf.join(' or ')} on ${type} "${printable(name)}": it is for ${allowed}`,
+    );
+  }
+
+  get token(): string {
+    return this.scope.token;
+  }
+
+  private isInScope(question: Question): boolean {
+    return this.scope.policies.deciding(question)?.decision === 'allow';
   }
 
   /** As its user is now. */

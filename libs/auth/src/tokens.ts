@@ -127,11 +127,11 @@ export class BearerTokens {
     return { principal: this.scoped(principal, api), untilMs: api.untilMs, endMs: api.untilMs, id, api };
   }
 
-  private scoped(principal: Principal, { id, scope }: ApiToken): Principal {
+  private scoped(principal: Principal, { id, name: token, scope }: ApiToken): Principal {
     if (!scope) return principal;
     const known = this.scopes.get(principal) ?? new Map<string, Principal>();
     this.scopes.set(principal, known);
-    const found = known.get(id) ?? new ScopedPrincipal(principal, new CompiledPolicies(scope));
+    const found = known.get(id) ?? new ScopedPrincipal(principal, { token, policies: new CompiledPolicies(scope) });
     known.set(id, found);
     return found;
   }

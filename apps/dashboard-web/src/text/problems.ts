@@ -30,6 +30,8 @@ export const zhSentences: Readonly<Record<Sentence, string>> = {
   mayNot: '用户 {user} 没有对 {kind} “{name}” 的权限：{actions}',
   textHidden: '用户 {user} 没有对主题 “{name}” 的 sub 权限：可能被隐藏的消息体不能按文本搜索',
   mayNotFrom: '用户 {user} 从 {address} 没有对 {kind} “{name}” 的权限：{actions}',
+  tokenMayNot: '用户 {user} 的令牌 “{token}” 没有对 {kind} “{name}” 的权限：{actions}；它的范围是 {scope}',
+  tokenNotSuper: '用户 {user} 的令牌 “{token}” 有范围限制，不具有超级用户权限',
   csrfMissing: '请求头 x-csrf-token 必须带上会话的令牌，可由 GET /api/v1/session 取得',
   otherOrigin: '其他来源的页面不能请求更改',
   hostNotAllowed: '此处不允许这个主机名；允许的主机名由 adminHostNames 设置',
@@ -157,6 +159,8 @@ export const zhSentences: Readonly<Record<Sentence, string>> = {
   tokenEndsById: '令牌按其 id 撤销：comet user token revoke',
   tokensNotKept: '名字服务尚不支持令牌，请在升级后重试',
   secretChanged: '密钥其间已被更改或重新加密，请重试',
+  ownChangesTooMany: '用户 {user} 更改令牌或密钥过于频繁，请在 {count} 秒后重试',
+  secondFactorOldKey: '用户 {user} 的第二因素仍用旧密钥加密，因为名字服务的版本较旧；请在升级后重试',
   secretNotOpened: '本进程的密钥文件打不开该用户的密钥；请给该用户一个新密钥',
 
   noSet: 'Broker 集 “{name}” 不存在',

@@ -2,7 +2,7 @@
  * What each operation of the API needs, by its id. One that stands here not is for super users alone, and fails a spec. Users
  * and policies are changed by super users only: who could change them could make itself one.
  */
-import { type Principal } from '@cometmq/auth';
+import { ScopedPrincipal, type Principal } from '@cometmq/auth';
 import { isSystemTopic, type Action, type ResourceType } from '@cometmq/model';
 import { MqError } from '@cometmq/shared';
 import type { FastifyRequest } from 'fastify';
@@ -66,7 +66,12 @@ export function checkTopicOf(request: FastifyRequest, topic: string | undefined)
 }
 
 export const onlySuper: Rule = (_request, principal) => {
-  if (!principal.isSuper) throw new MqError('UNAUTHORIZED', `user ${principal.name} is no super user`);
+  if (principal.isSuper) return;
+  const { name } = principal;
+  if (principal instanceof ScopedPrincipal) {
+    throw new MqError('UNAUTHORIZED', `token "${principal.token}" of user ${name} has a scope, and is no super user`);
+  }
+  throw new MqError('UNAUTHORIZED', `user ${name} is no super user`);
 };
 
 /** What lasts longer than a token, or gives more than it: by a login alone. */

@@ -32,6 +32,8 @@ export const sentences = {
   mayNot: ['user {user} may not {actions} on {kind} "{name}"'],
   textHidden: ['user {user} may not sub on topic "{name}": bodies that may be hidden are not searched for a text'],
   mayNotFrom: ['user {user} may not {actions} on {kind} "{name}" from {address}'],
+  tokenMayNot: ['token "{token}" of user {user} may not {actions} on {kind} "{name}": it is for {scope}'],
+  tokenNotSuper: ['token "{token}" of user {user} has a scope, and is no super user'],
   csrfMissing: ['the header x-csrf-token must hold the token of the session; GET /api/v1/session tells it'],
   otherOrigin: ['changes may not be asked for by pages of another origin'],
   hostNotAllowed: ['this host name is not allowed here; adminHostNames names those that are'],
@@ -199,6 +201,11 @@ export const sentences = {
   tokenEndsById: ['a token is ended with its id: comet user token revoke'],
   tokensNotKept: ['the name service keeps no tokens yet; try again when it is upgraded'],
   secretChanged: ['the secret was changed or sealed again meanwhile; try again'],
+  ownChangesTooMany: ['user {user} changes tokens or its secret too often; try again in {count} s'],
+  secondFactorOldKey: [
+    'the second factor of user {user} is still under the old key, as the name service is of an earlier release; try again ' +
+      'when it is upgraded',
+  ],
   secretNotOpened: ['the secret can not be opened with the keys of this process; give the user a new one'],
   // Broker sets.
   noSet: ['there is no broker set "{name}"', 'there is no broker set {name}'],

@@ -60,10 +60,13 @@ export function problemOf(error: MqError, status = statusOf(error.code)): Proble
   };
 }
 
+/** Each says after how many seconds, as `count`. */
+const tellSeconds: ReadonlySet<Said['sentence']> = new Set(['wrongLoginsTooMany', 'codesTooMany', 'ownChangesTooMany']);
+
 /** Seconds, where it is known after how many the same may be asked again. */
 export function retryAfterOf({ status, sentence, params }: Problem): string | undefined {
   if (status !== statuses.TOO_MANY_REQUESTS) return undefined;
-  if (sentence === 'wrongLoginsTooMany' || sentence === 'codesTooMany') return params?.['count'];
+  if (sentence !== undefined && tellSeconds.has(sentence)) return params?.['count'];
   if (sentence === 'quotaUsedUp') return String(Math.ceil(Number(params?.['waitMs']) / 1_000));
   return undefined;
 }

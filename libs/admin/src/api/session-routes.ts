@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import { within } from '../within.js';
 import { sessionLifeMs, sessionLongestMs, setCookie } from './access.js';
 import { identityOf, type AdminContext } from './context.js';
+import { OwnChanges } from './own-changes.js';
 import { answers } from './responses.js';
 import { ref } from './schemas.js';
 
@@ -20,6 +21,7 @@ const tokenLifeMs = 12 * 3_600_000;
 export function sessionRoutes(app: FastifyInstance, context: AdminContext): void {
   const { identity, log, clock, requestMsMax } = context;
   const tags = ['session'];
+  const changes = new OwnChanges(clock);
 
   app.post<{ Body: LoginGiven }>('/login', {
     schema: {
@@ -89,6 +91,7 @@ export function sessionRoutes(app: FastifyInstance, context: AdminContext): void
       const { authenticator, tokens, service, book, box } = identityOf(context);
       const { name } = request.principal;
       const { user } = authenticator.login(name, request.body.secret, request.ip); // A session left open is not enough.
+      changes.take(name);
       const secret = newSecret();
       const sealed = service.updateUser(name, { secret: box.seal(secret, name), secretWas: user?.secret.box });
       const changed = await within(clock, requestMsMax, 'the name service', sealed);

@@ -80,6 +80,45 @@ it('is made by a user for itself, by a super user for all, and by no token', asy
   expect(body['items']).toContainEqual(expect.objectContaining({ user: 'ann', how: 'apiToken', apiToken: 'ci' }));
 });
 
+it('says which token may not, and what it is for; or that its user may not', async () => {
+  const [root, ann] = [await login('root'), await login('ann')];
+  const orders = await make(root, 'root', { name: 'ci', policies: [{ resource: 'Topic:orders*', actions: ['get'] }] });
+  const said = async (method: string, path: string, token: string, body?: object) => {
+    const { status, body: problem } = await ask(method, path, token, body);
+    expect(status).toBe(403);
+    return problem['detail'];
+  };
+  const why = 'token "ci" of user root may not get on topic "stock": it is for get on Topic:orders*';
+  expect(await said('GET', '/topics/stock', orders.token)).toBe(why);
+  const noSuper = 'token "ci" of user root has a scope, and is no super user';
+  expect(await said('GET', '/users', orders.token)).toBe(noSuper);
+  const all = await make(ann, 'ann', { name: 'ci', policies: [{ resource: '*', actions: ['all'] }] });
+  expect(await said('GET', '/topics/orders', all.token)).toBe('user ann may not get on topic "orders"');
+  const long = Array.from({ length: 20 }, (_, i) => ({ resource: `Topic:long-name-${i}`, actions: ['get'] }));
+  const many = await make(root, 'root', { name: 'many', policies: long });
+  const detail = String(await said('DELETE', '/topics/orders', many.token));
+  expect([detail.length < 400, detail.at(-1)]).toEqual([true, '…']);
+  const { body } = await ask('GET', '/topics/stock', orders.token);
+  expect(body).toMatchObject({ sentence: 'tokenMayNot', params: { token: 'ci', scope: 'get on Topic:orders*' } });
+});
+
+it('is made and ended by a user so often, and others go on', async () => {
+  const [root, ann] = [await login('root'), await login('ann')];
+  let refused: Response | undefined;
+  for (let i = 0; i < 100 && !refused; i += 1) {
+    const method = i % 2 === 0 ? 'DELETE' : 'POST';
+    const path = method === 'POST' ? '/users/ann/tokens' : '/users/ann/tokens/none';
+    const headers = { authorization: `Bearer ${ann}`, 'content-type': 'application/json' };
+    const body = JSON.stringify({ name: `t${i}` });
+    const response = await fetch(`${fixture.url}/api/v1${path}`, { method, headers, body });
+    if (response.status === 429) refused = response;
+  }
+  expect(refused?.headers.get('retry-after')).toBe('1');
+  expect(await refused?.json()).toMatchObject({ sentence: 'ownChangesTooMany', params: { user: 'ann' } });
+  expect(await ask('GET', '/users/ann/tokens', ann)).toMatchObject({ status: 200 });
+  expect(await ask('POST', '/users/ann/tokens', root, { name: 'given' })).toMatchObject({ status: 201 });
+});
+
 it('changes no users, secrets or tokens, whosever it is and with whatever secret beside it', async () => {
   const { token } = await make(await login('root'), 'root', { name: 'all' });
   const draft = { name: 'eve', kind: 'super', secret: 'eve-secret' };

@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import { policyView, type PolicyView } from '../reports/user-report.js';
 import { within } from '../within.js';
 import { identityOf, type AdminContext } from './context.js';
+import { OwnChanges } from './own-changes.js';
 import { answers } from './responses.js';
 import { nameParams, ref } from './schemas.js';
 import { object, text } from './schema-parts.js';
@@ -39,6 +40,7 @@ const shownMsMax = 1_000;
 export function tokenRoutes(app: FastifyInstance, context: AdminContext): void {
   const { log, clock, requestMsMax } = context;
   const tags = ['users'];
+  const changes = new OwnChanges(clock);
   const found = (name: string): User => {
     const user = identityOf(context).book.user(name);
     if (!user) throw new MqError('NOT_FOUND', `there is no user "${printable(name)}"`);
@@ -68,10 +70,11 @@ export function tokenRoutes(app: FastifyInstance, context: AdminContext): void {
         'Makes a token for `Authorization: Bearer`. It is shown in this answer only, and ends with the user’s secret.',
       params: nameParams('user'),
       body: ref('ApiTokenDraft'),
-      response: answers({ status: 201, schema: 'NewApiToken', description: 'Made.' }, 400, 401, 403, 404, 409),
+      response: answers({ status: 201, schema: 'NewApiToken', description: 'Made.' }, 400, 401, 403, 404, 409, 429),
     },
     handler: async ({ params: { name }, body, ip, principal }, reply) => {
       const { service, book, tokens } = identityOf(context);
+      changes.take(principal.name);
       const secretWas = found(name).secret.box; // Who has a session that has ended makes none, by a process that has not heard yet.
       const createdMs = clock.wallMs();
       const token: ApiToken = {
@@ -97,9 +100,10 @@ export function tokenRoutes(app: FastifyInstance, context: AdminContext): void {
       tags,
       summary: 'Ends a token, in every process.',
       params: object({ name: text, id: text }, 'all'),
-      response: answers({ status: 204, description: 'It has ended.' }, 401, 403, 404),
+      response: answers({ status: 204, description: 'It has ended.' }, 401, 403, 404, 429),
     },
     handler: async ({ params: { name, id }, ip, principal }, reply) => {
+      changes.take(principal.name);
       const { service, book } = identityOf(context);
       found(name);
       await ask(service.updateUser(name, { token: { kind: 'removed', id } }));
