@@ -69,7 +69,7 @@ export class Delays implements Forgetful {
 
   constructor(private readonly parts: DelayParts) {
     this.far = new FarTimers(parts.store, parts.timers, parts.clock);
-    this.border = new TimersBorder(parts, true);
+    this.border = new TimersBorder({ ...parts, nowMs: () => parts.clock.wallMs() });
     const said = 'delayed messages can not be delivered; trying again later';
     this.failures = new ToldOnce((caught) => parts.log.error(failureFacts(caught), said));
   }

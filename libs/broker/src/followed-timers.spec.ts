@@ -54,6 +54,25 @@ describe('delayed messages, on members that follow', () => {
     expect(await world.drain({ topicId: topic.id })).toHaveLength(count);
   });
 
+  it.each([
+    { what: 'an hour behind', skewMs: -3_600_000 },
+    { what: 'a day ahead', skewMs: 86_400_000 },
+  ])('are kept as the leader keeps them, by whatever clock: $what', async ({ skewMs }) => {
+    for (const follower of world.followers) follower.wallSkewMs = skewMs;
+    await world.leap(10_000);
+    await send(0, 90_000);
+    await send(count, 7_200_000);
+    await checkpoints();
+    await world.leap(100_000);
+    await checkpoints();
+    const wanted = keptBy(world.leader);
+    for (const follower of world.followers) {
+      expect(follower.broker.delayed.nearSize).toBe(0);
+      expect(keptBy(follower)).toEqual(wanted);
+    }
+    expect(await world.drain({ topicId: topic.id })).toHaveLength(count);
+  });
+
   it('are near before they are due, for whoever leads next', async () => {
     await send(0, 90_000);
     await checkpoints();
