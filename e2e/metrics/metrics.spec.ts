@@ -92,6 +92,10 @@ const ofBrokerSets = new Set([
   'rocketmq_replication_lag_bytes',
   'rocketmq_replication_lag_ms',
 ]);
+/** Of name servers that keep their metadata in etcd: not those of one process. */
+const isOfEtcd = (name: string): boolean => name.startsWith('rocketmq_etcd_');
+/** Of a system with users: libs/auth looks at them. */
+const ofUsers = new Set(['rocketmq_auth_failures_total']);
 /** Of a broker that has a bucket: e2e/backup looks at them. */
 const isOfBackups = (name: string): boolean => name.startsWith('rocketmq_backup_');
 /** Every two minutes: longer than this waits. */
@@ -160,7 +164,7 @@ describe('a system in one process', () => {
     const declared = Object.entries(metrics).map(([name, { kind }]) => (kind === 'histogram' ? `${name}_count` : name));
     const missing = declared.filter((name) => !seen.names().includes(name));
     const isElsewhere = (name: string): boolean =>
-      ofBrokerSets.has(name) || sampledSeldom.has(name) || isOfBackups(name);
+      ofBrokerSets.has(name) || sampledSeldom.has(name) || isOfBackups(name) || isOfEtcd(name) || ofUsers.has(name);
     expect(missing.filter((name) => !isElsewhere(name))).toEqual([]);
 
     const normal = { topic: 'normal', message_type: 'normal', is_system: 'false', node_type: 'broker' };
@@ -223,7 +227,7 @@ describe('a system in one process', () => {
     expect(seen.sum('rocketmq_storage_free_bytes')).toBeGreaterThan(0);
     expect(seen.sum('rocketmq_fsync_latency_count')).toBeGreaterThanOrEqual(18);
     expect(seen.sum('rocketmq_recovery_duration_ms')).toBeGreaterThan(0);
-    expect(seen.sum('rocketmq_proxy_connections')).toBeGreaterThan(0);
+    expect(seen.sum('rocketmq_connections', { state: 'open' })).toBeGreaterThan(0);
     client.close();
   }, 120_000);
 });
@@ -286,10 +290,17 @@ describe('a system whose processes are apart', () => {
         const names = new Scrape(await pages(cluster.namesrvs));
         return names.sum('rocketmq_broker_set_led', { node_type: 'namesrv' }) === cluster.namesrvs.length;
       });
+      const names = new Scrape(await pages(cluster.namesrvs));
+      for (const operation of ['range', 'txn', 'lease_grant', 'lease_keep']) {
+        const answered = { node_type: 'namesrv', operation, result: 'success' };
+        expect(names.sum('rocketmq_etcd_request_latency_count', answered)).toBeGreaterThan(0);
+      }
+      expect(names.sum('rocketmq_etcd_lease_remaining_ms')).toBeGreaterThan(0);
+      expect(names.mislabelled()).toEqual([]);
       const proxies = new Scrape(await pages(cluster.proxies));
       expect(proxies.sum('rocketmq_messages_in_total')).toBeUndefined();
       expect(proxies.sum('rocketmq_proxy_up', { node_type: 'proxy' })).toBeGreaterThan(0);
-      expect(proxies.sum('rocketmq_proxy_connections', { node_type: 'proxy' })).toBeGreaterThan(0);
+      expect(proxies.sum('rocketmq_connections', { node_type: 'proxy', state: 'open' })).toBeGreaterThan(0);
       await until('brokers have heard of the producer', async () => {
         return (new Scrape(await pages(cluster.brokers)).sum('rocketmq_producer_connections', node) ?? 0) > 0;
       });

@@ -116,7 +116,7 @@ const everything: Board = {
     {
       title: 'Connections',
       unit: 'short',
-      queries: one(sumBy('node_id', of('rocketmq_proxy_connections')), '{{node_id}}'),
+      queries: one(sumBy('node_id, state', of('rocketmq_connections')), '{{node_id}} {{state}}'),
     },
   ],
 };

@@ -26,7 +26,7 @@ import {
   LeaderChannels,
   Leaders,
 } from '@cometmq/client';
-import { auditLogOf, gateFiles, gateOf } from '@cometmq/auth';
+import { auditLogOf, authSamples, gateFiles, gateOf } from '@cometmq/auth';
 import {
   FrontDoorServer,
   internalConnections,
@@ -140,6 +140,7 @@ void runProgram({
     }
     asking.push(new JoiningSets({ context, log, everyMs: scalingEveryMs }));
     telemetry.addReadiness(() => gate.unready() ?? admin.unready());
+    telemetry.addSource(() => authSamples(gate.users));
     return {
       parts: [
         telemetry,

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { processCallers } from '@cometmq/client';
 import { etcdAddressOf, EtcdStore, EtcdUsers } from '@cometmq/metadata';
 import {
+  EtcdFigures,
   identityDoor,
   IdentityRegistry,
   namesrvSamples,
@@ -25,12 +26,14 @@ void runProgram({
     let serves = false;
     rememberNames();
     const tls = processTlsOf(config, read, clock, (level, said, facts) => log[level](facts, said));
+    const etcdFigures = new EtcdFigures();
     const store = new EtcdStore({
       ...etcdAddressOf(config, read),
       root: config.etcdRoot,
       clock,
       say: (line) => log.warn({}, line),
       tell: (level, said, facts) => log[level](facts, said),
+      onRequest: etcdFigures.done,
     });
     const etcdUsers = new EtcdUsers({
       ...{ address: () => etcdAddressOf(config, read), root: config.etcdRoot, clock },
@@ -70,6 +73,7 @@ void runProgram({
       clock,
     });
     telemetry.addSource(() => namesrvSamples(nameService));
+    telemetry.addSource(() => etcdFigures.samples(store));
     telemetry.addReadiness(() => (serves ? undefined : 'the directory has not come from etcd yet'));
     const gate = {
       name: 'readiness',

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-import { auditLogOf, gateFiles, gateOf } from '@cometmq/auth';
+import { auditLogOf, authSamples, gateFiles, gateOf } from '@cometmq/auth';
 import {
   AddressesAhead,
   auditDeliveriesOf,
@@ -104,8 +104,9 @@ void runProgram({
       clock,
     });
     telemetry.addReadiness(unready);
+    telemetry.addSource(() => authSamples(gate.users));
     telemetry.addSource(proxyMetrics(messaging));
-    telemetry.addSource(clientPortMetrics(() => door.seen));
+    telemetry.addSource(clientPortMetrics(() => door.seen, 'cluster'));
     return {
       parts: [
         telemetry,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { AdminServer, alertNotifiers, AlertWatch, oidcOf } from '@cometmq/admin';
-import { auditLogOf, gateOf } from '@cometmq/auth';
+import { auditLogOf, authSamples, gateOf } from '@cometmq/auth';
 import { bucketOf } from '@cometmq/backup';
 import {
   Backups,
@@ -161,8 +161,9 @@ void runProgram({
     telemetry.addSource(() => backupSamples(broker, backups));
     telemetry.addSource(() => namesrvSamples(nameService));
     telemetry.addSource(() => lagSamples(inspection, directory, clock));
+    telemetry.addSource(() => authSamples(gate.users));
     telemetry.addSource(proxyMetrics(messaging));
-    telemetry.addSource(clientPortMetrics(() => door.seen));
+    telemetry.addSource(clientPortMetrics(() => door.seen, 'local'));
     return {
       parts: [
         telemetry,

@@ -1,6 +1,7 @@
 export * from './access.js';
 export * from './audit-log.js';
 export * from './address.js';
+export * from './auth-metrics.js';
 export * from './authenticator.js';
 export * from './decision.js';
 export * from './identity-book.js';

@@ -68,6 +68,8 @@ export interface Revocations {
 }
 
 export class BearerTokens {
+  /** Tokens that were shown and let nobody in: of another cluster, ended, or revoked. */
+  refused = 0;
   private readonly keys: readonly { readonly keyId: string; readonly key: Buffer }[];
   /** Ended here, and others have not been told yet: until when each would be good. */
   private readonly untold = new Map<string, number>();
@@ -87,6 +89,11 @@ export class BearerTokens {
   ) {
     this.keys = box.derived('bearer tokens');
     this.external = new ExternalPrincipals(book);
+  }
+
+  private refuse(why: string): never {
+    this.refused += 1;
+    throw new MqError('UNAUTHORIZED', why);
   }
 
   /** @param before the session that is prolonged */
@@ -122,7 +129,7 @@ export class BearerTokens {
     const principal = this.principalIn({ user: name, secretVersion, createdMs });
     const api = principal.user?.tokens?.find((one) => one.id === id);
     if (!api || api.untilMs <= this.clock.wallMs() || this.endedUntil(id) > 0) {
-      throw new MqError('UNAUTHORIZED', 'the token has ended, or was revoked');
+      return this.refuse('the token has ended, or was revoked');
     }
     return { principal: this.scoped(principal, api), untilMs: api.untilMs, endMs: api.untilMs, id, api };
   }
@@ -139,9 +146,9 @@ export class BearerTokens {
   /** @throws MqError UNAUTHORIZED, UNAVAILABLE */
   read(kind: TokenKind, token: string): ReadToken {
     const payload = this.payloadIn(token);
-    if (payload?.kind !== kind) throw new MqError('UNAUTHORIZED', 'the token is not of this cluster; log in again');
+    if (payload?.kind !== kind) return this.refuse('the token is not of this cluster; log in again');
     if (payload.untilMs <= this.clock.wallMs() || this.isRevoked(payload)) {
-      throw new MqError('UNAUTHORIZED', 'the token has ended; log in again');
+      return this.refuse('the token has ended; log in again');
     }
     const { untilMs, endMs, id, endedBy } = payload;
     return { principal: this.principalIn(payload), untilMs, endMs, id, endedBy };
@@ -164,7 +171,7 @@ export class BearerTokens {
     const principal = this.book.principal(user);
     const isSame = createdMs === undefined || principal?.user?.createdMs === createdMs;
     if (isSame && principal?.user?.secretVersion === secretVersion) return principal;
-    throw new MqError('UNAUTHORIZED', 'the token has ended with its user or its secret; log in again');
+    return this.refuse('the token has ended with its user or its secret; log in again');
   }
 
   /** Who was let in by a token, as it is now, whatever became of the token. @throws MqError UNAUTHORIZED */

@@ -1,4 +1,5 @@
 export { limits as metadataLimits } from './checks.js';
+export { EtcdFigures } from './etcd-samples.js';
 export { namesrvSamples } from './namesrv-metrics.js';
 export * from './namesrv-service.js';
 export * from './naming-service.js';

@@ -4,6 +4,7 @@ import { MemoryStore } from '@cometmq/metadata';
 import { epoch, memberId } from '@cometmq/model';
 import { ManualClock } from '@cometmq/shared/testing';
 
+import { EtcdFigures } from './etcd-samples.js';
 import { namesrvSamples } from './namesrv-metrics.js';
 import { NamesrvService } from './namesrv-service.js';
 
@@ -42,4 +43,22 @@ it('says how many topics and groups were made or not, and whether each broker se
   await service.sets.resignLeadership(claim, epoch(1));
   expect(seen()).toEqual([...made, ['rocketmq_broker_set_led', 'b0', 0]]);
   await service.stop();
+});
+
+it('says how etcd answers, by what was asked, and how long the lease lasts that ends first', () => {
+  const figures = new EtcdFigures();
+  figures.done('txn', true, 3);
+  figures.done('txn', true, 60);
+  figures.done('lease_keep', false, 2_000);
+  const seen = [...figures.samples({ leaseRemainingMs: 4_000 })].map(({ metric, labels, value }) => [
+    metric,
+    Object.values(labels).join(' '),
+    typeof value === 'number' ? value : [value.count, value.sum],
+  ]);
+  expect(seen).toEqual([
+    ['rocketmq_etcd_request_latency', 'txn success', [2, 63]],
+    ['rocketmq_etcd_request_latency', 'lease_keep failure', [1, 2_000]],
+    ['rocketmq_etcd_lease_remaining_ms', '', 4_000],
+  ]);
+  expect([...figures.samples({ leaseRemainingMs: undefined })]).toHaveLength(2); // There is no broker yet.
 });

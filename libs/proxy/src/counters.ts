@@ -16,8 +16,11 @@ export class RpcSeries {
 
 export class MessagingCounters {
   private readonly rpcs = new Map<string, Map<number, RpcSeries>>();
-  /** Requests turned away with TOO_MANY_REQUESTS, by what was full. */
-  readonly throttled = { sends: 0, polls: 0, calls: 0 };
+  /**
+   * Requests turned away with TOO_MANY_REQUESTS, by what was full or used up: on this node sends, polls, calls and
+   * Telemetry streams (clients: see `SessionRegistry.refused`); a user's quota; a topic's, group's or address's rate.
+   */
+  readonly throttled = { sends: 0, polls: 0, calls: 0, streams: 0, quota: 0, rate: 0 };
   /** Requests that could not be decoded. */
   malformed = 0;
   /** Sends and acknowledgements that waited for a leader. */

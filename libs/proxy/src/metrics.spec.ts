@@ -22,6 +22,12 @@ it('shows what the front context counted under the names and labels of RocketMQ'
   const heartbeats = { request_code: 'Heartbeat', response_code: 'OK', result: 'success' };
   expect(find('rocketmq_rpc_latency', heartbeats)).toMatchObject({ count: 1 });
   expect(counters.rpc('Heartbeat', Code.OK).latencyMs.counts.length).toBe(10);
+  counters.throttled.polls += 2;
+  context.messaging.sessions.refused += 1;
+  const throttled = [...proxyMetrics(context.messaging)()].filter((s) => s.metric === 'rocketmq_throttled_total');
+  expect(Object.fromEntries(throttled.map(({ labels, value }) => [labels['reason'], value]))).toEqual({
+    ...{ sends: 0, polls: 2, calls: 0, streams: 0, quota: 0, rate: 0, clients: 1 },
+  });
   await context.stop();
 });
 
@@ -52,11 +58,12 @@ it('shows what became of connections, and the settings of the clients’ port ha
     return socket;
   });
   await Promise.race(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
-  const samples = [...clientPortMetrics(() => server.seen)()];
-  const find = (metric: string, reason?: string): unknown =>
-    samples.find((s) => s.metric === metric && s.labels['reason'] === reason)?.value;
-  expect(find('rocketmq_proxy_up')).toBe(1);
-  expect(find('rocketmq_proxy_connections')).toBe(2);
+  const samples = [...clientPortMetrics(() => server.seen, 'local')()];
+  const find = (metric: string, label: string): unknown =>
+    samples.find((s) => s.metric === metric && Object.values(s.labels)[0] === label)?.value;
+  expect(find('rocketmq_proxy_up', 'local')).toBe(1);
+  // They have said for whom they speak, and no more.
+  expect([find('rocketmq_connections', 'opening'), find('rocketmq_connections', 'open')]).toEqual([2, 0]);
   expect(find('rocketmq_proxy_connections_refused_total', 'address')).toBe(1);
   expect(find('rocketmq_proxy_connections_ended_total', 'flood')).toBe(0);
   expect(warned).toEqual([

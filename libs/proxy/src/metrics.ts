@@ -26,17 +26,23 @@ export function proxyMetrics(messaging: MessagingService): MetricSource {
       };
       yield { metric: 'rocketmq_rpc_latency', labels, value: latencyMs };
     }
+    const throttled = { ...messaging.counters.throttled, clients: messaging.sessions.refused };
+    for (const [reason, value] of Object.entries(throttled)) {
+      yield { metric: 'rocketmq_throttled_total', labels: { reason }, value };
+    }
     yield { metric: 'rocketmq_proxy_waiting_polls', labels: {}, value: messaging.waitingPolls };
   };
 }
 
 /** What the clients' port sees: connections and what became of them. */
-export function clientPortMetrics(seen: () => FrontDoorCounters): MetricSource {
+export function clientPortMetrics(seen: () => FrontDoorCounters, proxyMode: 'cluster' | 'local'): MetricSource {
   return function* () {
     const counters = seen();
     const none = {};
-    yield { metric: 'rocketmq_proxy_up', labels: none, value: 1 };
-    yield { metric: 'rocketmq_proxy_connections', labels: none, value: counters.connectionsOpen };
+    const { connectionsOpen, connectionsOpening: opening } = counters;
+    yield { metric: 'rocketmq_proxy_up', labels: { proxy_mode: proxyMode }, value: 1 };
+    yield { metric: 'rocketmq_connections', labels: { state: 'opening' }, value: opening };
+    yield { metric: 'rocketmq_connections', labels: { state: 'open' }, value: connectionsOpen - opening };
     yield { metric: 'rocketmq_proxy_protocol_errors_total', labels: none, value: counters.protocolErrors };
     for (const [reason, value] of Object.entries(counters.cut)) {
       yield { metric: 'rocketmq_proxy_connections_ended_total', labels: { reason }, value };

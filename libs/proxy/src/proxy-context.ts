@@ -184,10 +184,13 @@ export class ProxyContext {
    */
   admit(caller: Caller, topic: string, group: string | undefined, requests: number, bytes: number): void {
     const { principal, peer, call } = caller;
+    let spent: 'quota' | 'rate' = 'quota';
     try {
       if (principal.user?.quota !== undefined) this.quotas.take(principal, requests, bytes, this.clock.monotonicMs());
+      spent = 'rate';
       this.rates?.take({ topic, group, peer }, requests, bytes, this.clock.monotonicMs());
     } catch (caught) {
+      this.counters.throttled[spent] += 1;
       call.giveWay();
       throw caught;
     }

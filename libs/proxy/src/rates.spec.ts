@@ -79,6 +79,7 @@ it('a send beyond it is answered TOO_MANY_REQUESTS, and never reaches the broker
     codes.push(answer && SendMessageResponse.decode(answer).status?.code);
   }
   expect(codes.slice(3)).toEqual([Code.TOO_MANY_REQUESTS, Code.TOO_MANY_REQUESTS]);
+  expect(proxy.messaging.counters.throttled).toMatchObject({ rate: 2, quota: 0 });
   expect(proxy.broker.sent).toHaveLength(3);
   await proxy.stop();
 });

@@ -278,6 +278,18 @@ export const metrics = describe({
     help: 'How long each phase of this member’s last take-over took.',
     labels: ['phase'],
   },
+  rocketmq_etcd_request_latency: {
+    kind: 'histogram',
+    unit: 'ms',
+    help: 'Time in which etcd answers a name server. operation: range, txn, lease_grant, lease_keep, lease_revoke',
+    buckets: [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_000],
+    labels: ['operation', 'result'],
+  },
+  rocketmq_etcd_lease_remaining_ms: {
+    kind: 'gauge',
+    unit: 'ms',
+    help: 'How long the lease in etcd lasts that ends first, of those that a name server renews for brokers.',
+  },
   rocketmq_backup_age: {
     kind: 'gauge',
     unit: 's',
@@ -286,7 +298,12 @@ export const metrics = describe({
   rocketmq_backup_running: { kind: 'gauge', unit: '', help: '1 while one is made, or looked through.' },
   rocketmq_backup_failures_total: { kind: 'counter', unit: '', help: 'Backups, and looks through one, that failed.' },
   rocketmq_backup_sent_bytes_total: { kind: 'counter', unit: 'bytes', help: 'Sent to the bucket.' },
-  rocketmq_proxy_up: { kind: 'gauge', unit: '', help: '1 while the proxy serves.' },
+  rocketmq_proxy_up: {
+    kind: 'gauge',
+    unit: '',
+    help: '1 while the proxy serves. proxy_mode: cluster, or local where all parts are one process',
+    labels: ['proxy_mode'],
+  },
   rocketmq_rpc_latency: {
     kind: 'histogram',
     unit: 'ms',
@@ -295,7 +312,24 @@ export const metrics = describe({
     labels: ['protocol_type', 'request_code', 'response_code', 'is_long_polling', 'result'],
   },
   rocketmq_proxy_waiting_polls: { kind: 'gauge', unit: '', help: 'Long polls waiting.' },
-  rocketmq_proxy_connections: { kind: 'gauge', unit: '', help: 'Open client connections.' },
+  rocketmq_connections: {
+    kind: 'gauge',
+    unit: '',
+    help: 'Client connections. state: opening (in their handshake), open',
+    labels: ['state'],
+  },
+  rocketmq_throttled_total: {
+    kind: 'counter',
+    unit: '',
+    help: 'Requests answered TOO_MANY_REQUESTS by a proxy. reason: sends, polls, calls, streams, clients (too many at once on this node), quota (of a user), rate (of a topic, group or address)',
+    labels: ['reason'],
+  },
+  rocketmq_auth_failures_total: {
+    kind: 'counter',
+    unit: '',
+    help: 'Requests and logins of nobody known; none where there are no users. reason: missing (no credentials), wrong, time (signed too long ago), token (ended or revoked), too_many (not looked at after many wrong ones)',
+    labels: ['reason'],
+  },
   rocketmq_proxy_protocol_errors_total: {
     kind: 'counter',
     unit: '',

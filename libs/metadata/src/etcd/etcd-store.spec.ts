@@ -53,6 +53,29 @@ withEtcd('etcd', () => {
     await Promise.all([one.stop(), other.stop()]);
   });
 
+  it('tells how long requests took, and how long the lease lasts that is renewed', async () => {
+    const told: string[] = [];
+    const onRequest = (operation: string, answered: boolean, tookMs: number): void => {
+      expect(tookMs).toBeGreaterThanOrEqual(0);
+      told.push(`${operation} ${answered}`);
+    };
+    const options = { endpoints: [etcd.endpoint], root: root(), clock: systemClock, onRequest };
+    const store = new EtcdStore(options);
+    await store.range('');
+    expect(store.leaseRemainingMs).toBeUndefined();
+    const { id } = await store.grantLease(10_000);
+    expect((await store.keepLease(id))?.ttlMs).toBe(10_000);
+    expect(store.leaseRemainingMs).toBeGreaterThan(0);
+    expect(store.leaseRemainingMs).toBeLessThanOrEqual(10_000);
+    await store.commit(put('a', '1'));
+    await store.revokeLease(id);
+    expect(store.leaseRemainingMs).toBeUndefined();
+    // The second grant is that of the transaction's own key.
+    const operations = ['range', 'lease_grant', 'lease_keep', 'lease_grant', 'txn', 'lease_revoke'];
+    expect(told).toEqual(operations.map((operation) => `${operation} true`));
+    await store.stop();
+  });
+
   it('asks the other endpoint when one is dead', async () => {
     const endpoints = [`http://127.0.0.1:${await freePort()}`, etcd.endpoint];
     const store = new EtcdStore({ endpoints, root: root(), clock: systemClock });

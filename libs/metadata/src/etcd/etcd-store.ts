@@ -18,6 +18,7 @@ import type {
 } from '../metadata-store.js';
 import { Ascent, type EtcdHeader } from './ascent.js';
 import { EtcdClient, etcdError, type EtcdAddress } from './etcd-client.js';
+import { EtcdMeter, type EtcdOperation, type OnEtcdRequest } from './etcd-meter.js';
 import { isLeaseGone, LeaseKeeper } from './lease-keeper.js';
 import { Reach } from './reach.js';
 import { WatchLoop } from './watch-loop.js';
@@ -32,6 +33,7 @@ export interface EtcdStoreOptions extends EtcdAddress {
   readonly say?: ((line: string) => void) | undefined;
   /** Takes what is to be told of renewed certificates. */
   readonly tell?: Tell | undefined;
+  readonly onRequest?: OnEtcdRequest | undefined;
 }
 
 /** Below the root: a key for each transaction under way, see `commit`. Shown to nobody. */
@@ -49,6 +51,7 @@ export class EtcdStore implements MetadataStore {
   private readonly leases: LeaseKeeper;
   private readonly reach: Reach;
   private readonly ascent = new Ascent();
+  private readonly meter: EtcdMeter;
   private readonly clock: Clock;
   private readonly patienceMs: number;
   private readonly watches = new Set<WatchLoop>();
@@ -62,9 +65,15 @@ export class EtcdStore implements MetadataStore {
     this.clock = options.clock;
     this.patienceMs = options.patienceMs ?? patienceMsDefault;
     this.client = new EtcdClient(options, options.clock);
+    this.meter = new EtcdMeter(options.clock, options.onRequest ?? (() => undefined));
     this.leases = new LeaseKeeper(this.client, options.clock);
     this.reach = new Reach(options.say ?? (() => undefined));
     this.certificates = certificatesOf(options, this.client);
+  }
+
+  /** How long the lease lasts that ends first, of those that are being renewed; undefined: there are none. */
+  get leaseRemainingMs(): number | undefined {
+    return this.meter.leaseRemainingMs;
   }
 
   /** Doesn't wait for etcd: the first call or watch does. */
@@ -84,13 +93,15 @@ export class EtcdStore implements MetadataStore {
   }
 
   async get(key: string): Promise<KeyValue | undefined> {
-    const { kvs } = await this.patiently(() => this.ascending(() => this.client.kv.range({ key: this.bytes(key) })));
+    const { kvs } = await this.patiently(() =>
+      this.ascending('range', () => this.client.kv.range({ key: this.bytes(key) })),
+    );
     return kvs[0] && this.pair(kvs[0]);
   }
 
   range(prefix: string): Promise<Range> {
     return this.patiently(async () => {
-      const answer = await this.ascending(() => this.client.kv.range(this.bounds(prefix)));
+      const answer = await this.ascending('range', () => this.client.kv.range(this.bounds(prefix)));
       return this.rangeIn(answer);
     });
   }
@@ -122,7 +133,7 @@ export class EtcdStore implements MetadataStore {
       }),
     ];
     try {
-      const answer = await this.ascending(() => this.client.kv.txn({ compare, success: writes }));
+      const answer = await this.ascending('txn', () => this.client.kv.txn({ compare, success: writes }));
       this.reach.found();
       return committed(answer);
     } catch (caught) {
@@ -141,7 +152,8 @@ export class EtcdStore implements MetadataStore {
     const loop = new WatchLoop(
       {
         // What it tells is judged by who hears it: another store than before has to be told of too.
-        range: async () => this.rangeIn(await this.client.kv.range(this.bounds(prefix))),
+        range: async () =>
+          this.rangeIn(await this.meter.time('range', () => this.client.kv.range(this.bounds(prefix)))),
         stream: () => this.client.watchStream(),
         bounds: this.bounds(prefix),
         change: ({ type, kv }) => {
@@ -167,15 +179,23 @@ export class EtcdStore implements MetadataStore {
   }
 
   grantLease(ttlMs: number): Promise<Lease> {
-    return this.patiently(() => this.leases.grant(ttlMs)); // One granted twice ends by itself.
+    return this.patiently(() => this.meter.time('lease_grant', () => this.leases.grant(ttlMs))); // One granted twice ends by itself.
   }
 
   keepLease(id: LeaseId): Promise<Lease | undefined> {
-    return this.patiently(() => this.leases.keep(id));
+    return this.patiently(async () => {
+      this.meter.asks(id);
+      const lease = await this.meter.time('lease_keep', () => this.leases.keep(id));
+      this.meter.renewed(id, lease);
+      return lease;
+    });
   }
 
   revokeLease(id: LeaseId): Promise<void> {
-    return this.patiently(() => this.leases.revoke(id));
+    return this.patiently(async () => {
+      await this.meter.time('lease_revoke', () => this.leases.revoke(id));
+      this.meter.renewed(id, undefined);
+    });
   }
 
   private rangeIn({ header, kvs }: IRangeResponse): Range & { readonly storeId: string } {
@@ -184,9 +204,12 @@ export class EtcdStore implements MetadataStore {
   }
 
   /** The answer, if it is no older than what was answered before it was asked for. */
-  private async ascending<A extends { readonly header: EtcdHeader }>(ask: () => Promise<A>): Promise<A> {
+  private async ascending<A extends { readonly header: EtcdHeader }>(
+    operation: EtcdOperation,
+    ask: () => Promise<A>,
+  ): Promise<A> {
     const asked = this.ascent.height;
-    const answer = await ask();
+    const answer = await this.meter.time(operation, ask);
     this.ascent.answered(answer.header, asked);
     return answer;
   }
@@ -198,7 +221,7 @@ export class EtcdStore implements MetadataStore {
     const because = (outcome: string): MqError =>
       new MqError('UNAVAILABLE', `${this.wrong(lost).reason}; ${outcome}`, { cause: lost });
     for (;;) {
-      const answer = await this.ascending(() => this.client.kv.txn(ask)).catch((caught: unknown) => {
+      const answer = await this.ascending('txn', () => this.client.kv.txn(ask)).catch((caught: unknown) => {
         if (!this.stopped && !isLeaseGone(caught) && this.clock.monotonicMs() < until) return undefined;
         throw because('whether the change was made is not known');
       });
@@ -239,7 +262,7 @@ export class EtcdStore implements MetadataStore {
     const current = await this.tokenLease?.catch(() => undefined);
     const usedMs = current ? this.clock.monotonicMs() - (current.deadlineMs - current.ttlMs) : Infinity;
     if (current && usedMs < tokenLeaseUsedMsMax) return current;
-    this.tokenLease = this.leases.grant(tokenLeaseMs);
+    this.tokenLease = this.meter.time('lease_grant', () => this.leases.grant(tokenLeaseMs));
     return this.tokenLease;
   }
 

@@ -260,6 +260,7 @@ it('a user with a quota is refused beyond it with a hint, and goes on when it is
     /user ann has used up its 10 requests a second on this node; try again in 100 ms/,
   );
   expect(await codes('bob', 25)).toBe(0);
+  expect(context.messaging.counters.throttled).toMatchObject({ quota: 16, rate: 0 });
   // What is refused gives way to what others send, and nothing else does.
   expect([refused.gaveWay, (await answer('SendMessage', as('bob'))).gaveWay]).toEqual([true, false]);
   // What ends work is never refused.

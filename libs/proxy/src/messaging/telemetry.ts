@@ -43,6 +43,7 @@ export function telemetry(context: ProxyContext): BidiHandler {
   return (call, input, out) => {
     const stream = new TelemetryStream(context, meter, call, input, out);
     if (context.streams.size >= context.limits.streamsMax) {
+      context.counters.throttled.streams += 1;
       stream.refuse(
         new MqError('TOO_MANY_REQUESTS', `this node holds ${context.streams.size} Telemetry streams already`),
       );

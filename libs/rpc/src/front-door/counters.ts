@@ -21,6 +21,8 @@ export type CutReason = (typeof cutReasons)[number];
 /** What a front door has seen since it started, for telemetry. Plain numbers; read them whenever you like. */
 export interface FrontDoorCounters {
   readonly connectionsOpen: number;
+  /** Of them, those that have not finished their handshake, or not said yet what they are. */
+  readonly connectionsOpening: number;
   readonly connectionsTotal: number;
   readonly refused: Readonly<Record<RefusalReason, number>>;
   readonly cut: Readonly<Record<CutReason, number>>;
@@ -46,6 +48,7 @@ export interface FrontDoorCounters {
 
 export class MutableCounters implements FrontDoorCounters {
   connectionsOpen = 0;
+  connectionsOpening = 0;
   connectionsTotal = 0;
   readonly refused = zeros(refusalReasons);
   readonly cut = zeros(cutReasons);

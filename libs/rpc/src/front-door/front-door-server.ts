@@ -168,6 +168,7 @@ export class FrontDoorServer implements GrpcServer, ConnectionHost, GreetingHost
 
   /** What has been seen so far; a copy. */
   get seen(): FrontDoorCounters {
+    this.counters.connectionsOpening = this.greetings.size;
     this.counters.heldBytes = this.requestPool.account.bytes + this.pieces.bytes;
     this.counters.answerBytes = this.answerPool.account.bytes;
     return { ...this.counters, refused: { ...this.counters.refused }, cut: { ...this.counters.cut } };
