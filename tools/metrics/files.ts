@@ -12,7 +12,7 @@ import { format, resolveConfig } from 'prettier';
 import type * as telemetry from '@cometmq/telemetry';
 
 import { boardJson, boards } from './boards.ts';
-import { rocketmqNames } from './rocketmq-names.ts';
+import { publishedNames, unpublishedNames } from './rocketmq-names.ts';
 
 const root = join(import.meta.dirname, '../..');
 /** The file alone: Node.js runs it as it stands. */
@@ -28,9 +28,15 @@ function page(): string {
     const cells = [code(name), kind, unit, labels.map(code).join(', '), help.replaceAll('|', '\\|')];
     return `| ${cells.join(' | ')} |`;
   });
-  const theirs = rocketmqNames.flatMap(([names, why]) =>
-    names.split(' ').map((name) => `| ${code(`rocketmq_${name}`)} | ${why ?? 'yes'} |`),
-  );
+  const named = (names: string, said: string): string =>
+    `| ${names
+      .split(' ')
+      .map((name) => code(`rocketmq_${name}`))
+      .join(', ')} | ${said} |`;
+  const theirs = [
+    ...publishedNames.map(({ names }) => named(names, 'yes')),
+    ...unpublishedNames.map(({ names, why }) => named(names, why)),
+  ];
   return `# Metrics
 
 <!-- Made by ${command}. -->
@@ -49,12 +55,15 @@ ${ours.join('\n')}
 
 ## RocketMQ's names
 
-Names, labels and buckets of RocketMQ 5 are kept where there is such a thing here. \`rocketmq_finish_message_latency\` is in
+Names, kinds, labels, units and buckets of RocketMQ 5 are kept where there is such a thing here. \`rocketmq_finish_message_latency\` is in
 seconds, as its buckets are, although RocketMQ declares milliseconds.
 
 | name | published |
 | ---- | --------- |
 ${theirs.join('\n')}
+
+There is no \`rocketmq_config_reload_total\`: settings are read once, at the start, and a changed one is a roll-out. Renewed
+certificates are taken up while a process runs, which its log tells.
 `;
 }
 

@@ -40,7 +40,12 @@ export function* brokerSamples(broker: BrokerService, directory: Directory, cloc
   for (const [key, value] of broker.deadLettersMoved) {
     const [group, topic] = key.split('/').map(Number);
     const labels = labelsOf(directory, toGroupId(group ?? 0), toTopicId(topic ?? 0));
-    if (labels) yield { metric: 'rocketmq_send_to_dlq_messages_total', labels, value };
+    if (!labels) continue;
+    const { consumer_group, topic: name, is_system } = labels;
+    yield {
+      ...{ metric: 'rocketmq_send_to_dlq_messages_total', value },
+      labels: { consumer_group, topic: name, is_system },
+    };
   }
 }
 
@@ -188,7 +193,14 @@ function* groupSamples(broker: BrokerService, directory: Directory, groupId: Gro
   }
 }
 
-function labelsOf(directory: Directory, groupId: GroupId, topicId: TopicId): Record<string, string> | undefined {
+interface OfGroup extends Readonly<Record<string, string>> {
+  readonly consumer_group: string;
+  readonly topic: string;
+  readonly is_retry: string;
+  readonly is_system: string;
+}
+
+function labelsOf(directory: Directory, groupId: GroupId, topicId: TopicId): OfGroup | undefined {
   const group = directory.groupById(groupId);
   const topic = directory.topicById(topicId);
   return group && topic

@@ -32,13 +32,13 @@ export const metrics = describe({
   },
   rocketmq_throughput_in_total: {
     kind: 'counter',
-    unit: '',
+    unit: 'bytes',
     help: 'Bytes accepted.',
     labels: ['topic', 'message_type', 'is_system'],
   },
   rocketmq_throughput_out_total: {
     kind: 'counter',
-    unit: '',
+    unit: 'bytes',
     help: 'Bytes delivered.',
     labels: ['consumer_group', 'topic', 'is_retry', 'is_system'],
   },
@@ -74,7 +74,7 @@ export const metrics = describe({
     kind: 'counter',
     unit: '',
     help: 'Messages moved to a dead-letter topic.',
-    labels: ['consumer_group', 'topic', 'is_retry', 'is_system'],
+    labels: ['consumer_group', 'topic', 'is_system'],
   },
   rocketmq_consumer_lag_messages: {
     kind: 'gauge',
