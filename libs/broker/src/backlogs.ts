@@ -149,7 +149,7 @@ export class Backlogs implements Forgetful {
       ...{ key, topicId, queueId, filters },
       from: frontier > queueFirst ? frontier : queueFirst,
       next: queueNext,
-      kept: this.parts.groups.keptForNobody(groupId, topicId, queueId, wanted),
+      kept: (each) => this.parts.groups.eachKeptForNobody(groupId, topicId, queueId, wanted, each),
     };
   }
 

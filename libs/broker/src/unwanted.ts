@@ -42,8 +42,8 @@ export interface FilteredQueue {
   readonly filters: readonly Matcher[];
   /** From here on the group has come to nothing. */
   readonly from: QueueOffset;
-  /** What lies before, and is kept for members that nobody knows. */
-  readonly kept: ReadonlySet<number>;
+  /** What lies before, and is kept for members that nobody knows: ascending, until `each` has enough. */
+  readonly kept: (each: (offset: number) => boolean) => void;
   readonly next: QueueOffset;
 }
 
@@ -75,7 +75,10 @@ export class Unwanted {
       left -= entries.count;
     }
     let unwanted = countFrom(marks, queue.from);
-    for (const offset of queue.kept) if (isMarked(marks, offset)) unwanted += 1;
+    queue.kept((offset) => {
+      if (isMarked(marks, offset)) unwanted += 1;
+      return true;
+    });
     return unwanted;
   }
 
@@ -113,7 +116,10 @@ export class Unwanted {
 
   private marksOf({ key, filters, from: fresh, next, kept }: FilteredQueue): Marks | undefined {
     let from: number = fresh;
-    for (const offset of kept) from = Math.min(from, offset);
+    kept((offset) => {
+      from = Math.min(from, offset);
+      return false;
+    });
     let marks = this.queues.get(key);
     if (filters.some(({ all }) => all) || (filters.length === 0 && !marks)) {
       this.forget(key);

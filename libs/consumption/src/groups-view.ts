@@ -386,17 +386,18 @@ export class GroupsView {
 
   /**
    * What is kept for members that nobody knows: it was parked while some of them may not have been heard of yet, or its members
-   * have gone. Each offset once.
+   * have gone. Each offset once, ascending, until `each` has enough; of millions the first.
    */
-  keptForNobody(
+  eachKeptForNobody(
     groupId: GroupId,
     topicId: TopicId,
     queueId: QueueId,
     filters: readonly Matcher[],
-  ): ReadonlySet<number> {
+    each: (offset: number) => boolean,
+  ): void {
     const progress = this.directory.find(groupId, topicId, queueId);
-    if (!progress || progress.parkedCount === 0) return noOffsets;
-    return progress.unordered.parkedUnclaimed((key) => isKeptFor(filters, key));
+    if (!progress || progress.parkedCount === 0) return;
+    progress.unordered.eachUnclaimed((key) => isKeptFor(filters, key), each);
   }
 
   /** True: the message was handed out, or parked, and is not done. */
@@ -649,7 +650,6 @@ export interface MessageNeeds {
 
 const heldNeeds: MessageNeeds = { held: true, groups: [], done: 0 };
 const nowhere: readonly QueueOfGroup[] = [];
-const noOffsets: ReadonlySet<number> = new Set();
 
 function figuresOf(progress: QueueProgress, nowMs: number | undefined): ProgressFigures {
   return {

@@ -98,6 +98,18 @@ export abstract class OpenOffsets {
     }
   }
 
+  /** What is parked, with its key, ascending, until `each` has enough or so many blocks were looked at. */
+  eachParked(blocksMax: number, each: (offset: number, key: number) => boolean): void {
+    const { blocks } = this.tables;
+    for (let block = this.headBlock, left = blocksMax; block >= 0 && left > 0; block = blocks.next(block), left -= 1) {
+      const first = blocks.number(block) * blockOffsets;
+      for (let index = 0; index < blockOffsets; index += 1) {
+        if (!blocks.isOpen(block, index) || blocks.state(block, index) !== DeliveryState.parked) continue;
+        if (!each(first + index, blocks.detail(block, index))) return;
+      }
+    }
+  }
+
   // ---- from one state to the next --------------------------------------------------------------------------------
 
   /** The block of an offset that is about to change its state, out of the old one; -1: it is done. */

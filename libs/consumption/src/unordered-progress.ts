@@ -7,6 +7,9 @@ import { eachRun, type OffsetRuns } from './offset-runs.js';
 import type { OpenOffsets, QueueDuties } from './open-offsets.js';
 import { noteDue, type Tables } from './tables.js';
 
+/** Blocks looked through for what nobody claims, at once. */
+export const unclaimedBlocksMax = 65_536;
+
 /**
  * What finds a queue's open offsets by time and by key, for a group that is not orderly. The heap, the due list and the parked
  * lists are soft: they are filled by folds and by `advance`, cleaned when looked at, and rebuilt after a load. An entry
@@ -200,17 +203,12 @@ export class UnorderedProgress {
     return undefined;
   }
 
-  /** The offsets parked under keys that `isClaimed` does not say; in no order, each once. */
-  parkedUnclaimed(isClaimed: (key: number) => boolean): Set<number> {
-    const found = new Set<number>();
-    for (const key of this.parked?.keys() ?? []) {
-      const list = isClaimed(key) ? undefined : this.parkedList(key);
-      for (let i = 0; list && i < list.length; i += 1) {
-        const offset = list.at(i);
-        if (this.isParked(offset, key)) found.add(offset);
-      }
-    }
-    return found;
+  /** The offsets parked under keys that `isClaimed` does not say, ascending, until `each` has enough. Of millions the first. */
+  eachUnclaimed(isClaimed: (key: number) => boolean, each: (offset: number) => boolean): void {
+    const unclaimed = new Set<number>();
+    for (const key of this.parkedKeys()) if (!isClaimed(key)) unclaimed.add(key);
+    if (unclaimed.size === 0) return;
+    this.of.eachParked(unclaimedBlocksMax, (offset, key) => !unclaimed.has(key) || each(offset));
   }
 
   isParked(offset: number, key: number): boolean {
