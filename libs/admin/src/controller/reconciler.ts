@@ -16,7 +16,7 @@ import {
   type Step,
   type Verdict,
 } from './plan.js';
-import { apiGroup, apiVersion, asSeenBy, finalizer, resourceOf, says, type Resource } from './resource.js';
+import { apiGroup, apiVersion, asSeenBy, finalizer, resourceOf, says, type Resource, type Viewer } from './resource.js';
 import { specFault } from './spec-check.js';
 
 export interface ReconcilerOptions {
@@ -42,9 +42,16 @@ export class Reconciler {
   constructor(private readonly options: ReconcilerOptions) {}
 
   /** @returns after how long to look again though nothing tells */
-  reconcile(kind: Kind, object: KubernetesObject, release: string): Promise<number | undefined> {
-    const resource = asSeenBy(release, resourceOf(object));
-    const state = { release, resource, owned: resource.status.id, backlog: undefined, changed: undefined };
+  reconcile(kind: Kind, object: KubernetesObject, viewer: Viewer): Promise<number | undefined> {
+    const resource = asSeenBy(viewer, resourceOf(object));
+    const state = {
+      viewer,
+      release: viewer.own,
+      resource,
+      owned: resource.status.id,
+      backlog: undefined,
+      changed: undefined,
+    };
     return this.attempt(kind, state, () => this.advance(kind, state));
   }
 
@@ -52,7 +59,7 @@ export class Reconciler {
   refuse(kind: Kind, object: KubernetesObject, verdict: Verdict): Promise<number | undefined> {
     const resource = resourceOf(object);
     const { id: owned, release } = resource.status;
-    const state = { release, resource, owned, backlog: undefined, changed: undefined };
+    const state = { viewer: undefined, release, resource, owned, backlog: undefined, changed: undefined };
     return this.attempt(kind, state, async () => {
       await this.say(kind, state, verdict);
       return verdict.againMs;
@@ -246,13 +253,13 @@ export class Reconciler {
 
   private async setFinalizers(
     kind: Kind,
-    { resource, release }: State,
+    { resource, viewer }: State,
     finalizers: readonly string[],
   ): Promise<Resource> {
     // A list is written as a whole: not over what somebody else has added meanwhile.
     const metadata = { resourceVersion: resource.version, finalizers };
     const written = resourceOf(await this.write(kind, resource, '', { metadata }));
-    return release === undefined ? written : asSeenBy(release, written);
+    return viewer === undefined ? written : asSeenBy(viewer, written);
   }
 
   private async write(kind: Kind, resource: Resource, sub: string, change: object): Promise<KubernetesObject> {
@@ -291,6 +298,8 @@ export class Reconciler {
 }
 
 interface State {
+  /** Who acts on it; undefined: it is only told something. */
+  readonly viewer: Viewer | undefined;
   /** That it is of; undefined: of none. */
   readonly release: string | undefined;
   resource: Resource;

@@ -37,6 +37,11 @@ export class Releases {
     return new Releases(own, [...new Set([...releases.values(), own])].sort());
   }
 
+  /** No other looks after resources here. */
+  get isAlone(): boolean {
+    return this.names.length === 1;
+  }
+
   equals({ own, names }: Releases): boolean {
     return own === this.own && names.join('\n') === this.names.join('\n');
   }
@@ -60,7 +65,7 @@ export class Releases {
       const message = `release "${had}" has it, and does not look after resources in this namespace now: set spec.release to give it to ${names.join(' or ')}`;
       return { ready: false, reason: 'ReleaseAway', message, againMs: lookAgainMs };
     }
-    if (names.length === 1) return 'ours';
+    if (this.isAlone) return 'ours';
     if (own !== first) return 'others';
     const message = `several releases look after resources in this namespace: set spec.release to one of ${names.join(', ')}`;
     return { ready: false, reason: 'ReleaseNotNamed', message, againMs: lookAgainMs };

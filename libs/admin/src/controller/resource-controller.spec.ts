@@ -560,6 +560,31 @@ describe('resources of Kubernetes', () => {
       expect(second.directory.topic('orders')?.writeQueues).toBe(8);
     });
 
+    it('have an identity of nobody’s cluster where their status names no release and there are several', async () => {
+      const { id } = await second.nameService.createTopic({ name: 'orders', writeQueues: 8 });
+      addSecond();
+      apply(topics, 'orders', { release: 'b', writeQueues: 4 });
+      kubernetes.do('PATCH', `${topics}/orders/status`, { status: { id, name: 'orders', observedGeneration: 1 } });
+      kubernetes.do('PATCH', `${topics}/orders`, { metadata: { finalizers: ['cometmq.io/controller'] } });
+      await controlSecond();
+      await until(() => condition(topics, 'orders')['reason'] === 'AlreadyExists');
+      expect(second.directory.topic('orders')?.writeQueues).toBe(8);
+      kubernetes.do('DELETE', `${topics}/orders`);
+      await until(() => kubernetes.object(topics, 'orders') === undefined);
+      expect(second.directory.topic('orders')?.id).toBe(id);
+    });
+
+    it('keep the identity that a status without a release gives where there is one release', async () => {
+      const { id } = await nameService.createTopic({ name: 'orders', writeQueues: 8 });
+      apply(topics, 'orders', { writeQueues: 4 });
+      kubernetes.do('PATCH', `${topics}/orders/status`, { status: { id, name: 'orders', observedGeneration: 1 } });
+      await control();
+      await until(() => isReady(topics, 'orders'));
+      expect([releaseOf('orders'), directory.topic('orders')?.id, directory.topic('orders')?.writeQueues]).toEqual([
+        ...['a', id, 4],
+      ]);
+    });
+
     it('wait while it can not be found out which releases there are', async () => {
       apply(topics, 'orders', {});
       kubernetes.refuse = { path: /leases$/, status: 403 };

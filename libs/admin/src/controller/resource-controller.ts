@@ -295,7 +295,7 @@ class Term {
     if (claim === 'others') return undefined;
     const againMs =
       claim === 'ours'
-        ? await this.reconciler.reconcile(kind, object, releases.own)
+        ? await this.reconciler.reconcile(kind, object, releases)
         : await this.reconciler.refuse(kind, object, claim);
     this.problems.delete(key);
     return againMs;

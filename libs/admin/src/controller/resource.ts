@@ -69,10 +69,19 @@ function readyOf(object: KubernetesObject): Condition | undefined {
   return { status, reason, message, lastTransitionTime };
 }
 
-/** As this release sees it: what another one's cluster has is none of its own. */
-export function asSeenBy(release: string, resource: Resource): Resource {
+/** Which release looks at a resource, and whether there is no other. */
+export interface Viewer {
+  readonly own: string;
+  readonly isAlone: boolean;
+}
+
+/**
+ * As this release sees it: what another one's cluster has is none of its own. An identity without a release may be of any of
+ * several: identities are small numbers, and in another cluster one is somebody else's. What is there is adopted by word then.
+ */
+export function asSeenBy({ own, isAlone }: Viewer, resource: Resource): Resource {
   const { status } = resource;
-  if (status.release === undefined || status.release === release) return resource;
+  if (status.release === own || (status.release === undefined && isAlone)) return resource;
   return { ...resource, status: { ...status, id: undefined, observedGeneration: undefined } };
 }
 
