@@ -76,7 +76,7 @@ class ReplacedStore implements MetadataStore {
   }
 }
 
-async function cluster(store: MetadataStore) {
+async function cluster(store: MetadataStore, usersMax?: number) {
   const unreadable: string[] = [];
   const refused: string[] = [];
   const instance = async () => {
@@ -86,6 +86,7 @@ async function cluster(store: MetadataStore) {
         store,
         clock,
         clusterId: () => names.clusterId,
+        ...(usersMax !== undefined && { usersMax }),
         unreadable: (key) => unreadable.push(key),
         refused: (reason) => refused.push(reason),
       }),
@@ -186,6 +187,26 @@ it('refuses what can not be, and changes nothing by it', async () => {
   );
   const quota = { requestsPerSecond: -1 };
   expect(await codeOf(service.updateUser('ann', { quota }))).toBe('BAD_REQUEST');
+});
+
+// Goal: however many are made at once, and by whom, there are never more than may be. Method: two instances, each asked for more.
+it('makes no more users than may be, of those that come at once', async () => {
+  const store = await started(new MemoryStore(clock));
+  const { instance } = await cluster(store, 3);
+  const [first, second] = [await instance(), await instance()];
+  const updates = follow(first.registry);
+  await until('an update comes', () => updates.length > 0);
+  const asked = [first, second].flatMap(({ registry }, at) =>
+    Array.from({ length: 4 }, (_, i) => codeOf(registry.createUser(draft(`user-${at}-${i}`)))),
+  );
+  expect((await Promise.all(asked)).sort()).toEqual([...Array<string>(5).fill('FORBIDDEN'), 'OK', 'OK', 'OK']);
+  const [one, ...others] = (await store.range('identities/users/')).pairs;
+  expect(others).toHaveLength(2);
+  const { name } = JSON.parse(one!.value) as { name: string };
+  expect(await codeOf(second.registry.createUser(draft(name)))).toBe('ALREADY_EXISTS');
+  await first.registry.deleteUser(name);
+  await until('it is deleted', () => updates.some(({ kind }) => kind === 'userDeleted'));
+  expect(await codeOf(first.registry.createUser(draft('another')))).toBe('OK');
 });
 
 it('lets no change of two at once be lost', async () => {

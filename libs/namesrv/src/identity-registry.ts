@@ -33,6 +33,7 @@ export interface IdentityRegistryOptions {
   readonly clock: Clock;
   /** Whose metadata it is: compared with each change. @throws MqError UNAVAILABLE */
   readonly clusterId: () => string;
+  readonly usersMax?: number;
   /** A key holds no record; what was there before counts. */
   readonly unreadable: (key: string) => void;
   /** The store shows less than before: it was emptied, replaced or set back, and what was known goes on to be used. */
@@ -40,6 +41,8 @@ export interface IdentityRegistryOptions {
 }
 
 const conflictsMax = 50;
+/** How long a new user waits for what others have made before. */
+const settleMsMax = 5_000;
 /** Revocations whose tokens have ended are deleted so long after it, as clocks differ; so many with each new one. */
 const revokedKeptMs = 3_600_000;
 const forgottenAtOnce = 32;
@@ -59,6 +62,10 @@ interface Kind<T> {
   readonly put: (record: T, revision: number) => IdentityUpdate;
   /** Undefined: nobody has to be told. */
   readonly deleted: (name: string, revision: number) => IdentityUpdate | undefined;
+}
+
+interface UsersMade {
+  readonly users: number;
 }
 
 const noSource: IdentitySource = { clusterId: '', generation: 0, replaced: [] };
@@ -98,6 +105,9 @@ export class IdentityRegistry implements IdentityService, Component {
   private refusal = '';
   private stopped = false;
   private unwatch: (() => void) | undefined;
+  /** New users are made one after the other: each counts those before it. */
+  private making: Promise<unknown> = Promise.resolve();
+  private readonly settling = new Set<() => void>();
 
   constructor(private readonly options: IdentityRegistryOptions) {}
 
@@ -133,12 +143,53 @@ export class IdentityRegistry implements IdentityService, Component {
 
   async createUser(draft: UserDraft): Promise<User> {
     const user = newUser(draft, this.options.clock.wallMs());
-    if (this.users.records.size >= usersMax) {
-      throw new MqError('FORBIDDEN', `there are ${usersMax} users, as many as may be: delete whom nobody needs`);
-    }
-    const isMade = await this.commit({ compare: [{ key: keys.user(user.name), modRevision: 0 }], put: user });
-    if (!isMade) throw new MqError('ALREADY_EXISTS', `user ${user.name} exists already`);
+    const made = this.making.then(() => this.makeUser(user));
+    this.making = made.catch(() => undefined); // Told to who asked.
+    await made;
     return user;
+  }
+
+  private async makeUser(user: User): Promise<void> {
+    const { store } = this.options;
+    const key = keys.user(user.name);
+    for (let conflicts = 0; conflicts < conflictsMax; conflicts += 1) {
+      const [counter, found] = await Promise.all([store.get(keys.usersMade), store.get(key)]);
+      if (found) throw new MqError('ALREADY_EXISTS', `user ${user.name} exists already`);
+      // What other name servers have made counts, too.
+      await this.reached(counter?.modRevision ?? 0);
+      const { usersMax: most = usersMax } = this.options;
+      if (this.users.records.size >= most) {
+        throw new MqError('FORBIDDEN', `there are ${most} users, as many as may be: delete whom nobody needs`);
+      }
+      const value = JSON.stringify({ users: (recordOf<UsersMade>(counter)?.users ?? 0) + 1 });
+      const compare = [
+        { key, modRevision: 0 },
+        { key: keys.usersMade, modRevision: counter?.modRevision ?? 0 },
+      ];
+      if (await this.commit({ compare, put: user, puts: [{ key: keys.usersMade, value }] })) return;
+    }
+    throw new MqError('CONFLICT', 'others make users all the time; try again');
+  }
+
+  /** Resolves once what is known here has come so far. @throws MqError UNAVAILABLE */
+  private async reached(revision: number): Promise<void> {
+    const isThere = (): boolean => this.revision !== undefined && this.revision >= revision;
+    if (isThere()) return;
+    await new Promise<void>((resolve, reject) => {
+      const look = (): void => {
+        if (!isThere()) return;
+        timer.cancel();
+        this.settling.delete(look);
+        resolve();
+      };
+      const timer = this.options.clock.after(settleMsMax, () => {
+        this.settling.delete(look);
+        reject(
+          new MqError('UNAVAILABLE', 'this name server does not know yet which users others have made; try again'),
+        );
+      });
+      this.settling.add(look);
+    });
   }
 
   async updateUser(given: string, change: UserChange): Promise<User> {
@@ -276,6 +327,7 @@ export class IdentityRegistry implements IdentityService, Component {
       const told = this.take(key, pair?.value, revision);
       if (told) this.tell(told);
     }
+    for (const look of [...this.settling]) look();
   }
 
   /** Takes what the store shows in the place of what was known, if that is what it goes on from. */
@@ -344,6 +396,7 @@ export class IdentityRegistry implements IdentityService, Component {
     for (const { records } of this.kinds) records.clear();
     for (const [key, value] of pairs) this.take(key, value, revision);
     this.tell(this.snapshot(revision));
+    for (const look of [...this.settling]) look();
   }
 
   private take(key: string, value: string | undefined, revision: number): IdentityUpdate | undefined {

@@ -33,6 +33,7 @@ import type { KeyValue } from '@cometmq/metadata';
  *   clusterLineage    LineageRecord; absent: its first generation
  *   identities/users/<name>     User; its secret is sealed
  *   identities/policies/<name>  UserPolicies of that user
+ *   identities/made             how many users were ever made; compared with each that is made, so that each counts the others
  *   identities/revoked/<id>     RevokedToken. What is below identities/ is told to no watcher of the directory.
  *   secret            32 bytes in base64, made once: receipt handles are signed with it
  */
@@ -56,6 +57,7 @@ export const keys = {
   secret: 'secret',
   identities: 'identities/',
   users: 'identities/users/',
+  usersMade: 'identities/made',
   policies: 'identities/policies/',
   revoked: 'identities/revoked/',
   user: (name: string) => `identities/users/${name}`,
