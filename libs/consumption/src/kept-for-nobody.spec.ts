@@ -9,7 +9,7 @@ import { unclaimedBlocksMax } from './unordered-progress.js';
 
 const [group, topic, queue] = [groupId(1), topicId(2), queueId(3)];
 const [A, B] = [11, 22];
-const keyOf = (hash: number): number => tags(hash).key as number;
+const keyOf = (hash: number): number => tags(hash).key;
 
 /** The group has come to `count` messages and kept them: every third for who wants A, the others for who wants B. */
 function kept(count: number): GroupsView {
@@ -19,7 +19,7 @@ function kept(count: number): GroupsView {
   for (let offset = 0; offset < count; offset += 1) parked.push(offset, keyOf(offset % 3 === 0 ? A : B));
   const queues = [{ topicId: topic, queueId: queue, start: 0, frontier: count, handed: none, passed: none, parked }];
   const terms = { groupId: group, clientId: 'c', autoRenew: false, attemptId: '', visibleAtMs: 0, queues };
-  new FoldingLog(view).append({ kind: RecordKind.delivery, payload: encodeDelivery(terms) } as never, 0);
+  new FoldingLog(view).append({ kind: RecordKind.delivery, payload: encodeDelivery(terms) }, 0);
   return view;
 }
 
