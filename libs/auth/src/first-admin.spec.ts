@@ -85,6 +85,28 @@ it('is marked as soon as a name service keeps that, so that what is changed then
   expect(book.secretOf('admin')?.reveal()).toBe('given-by-the-admin');
 });
 
+it('that was made by an older name service is marked as soon as one keeps that', async () => {
+  const identities = new FakeIdentities();
+  const { createUser, updateUser } = identities;
+  identities.createUser = async ({ adminFile: _, ...draft }) => createUser.call(identities, draft);
+  identities.updateUser = async (name, { adminFile: _, ...change }) => updateUser.call(identities, name, change);
+  const { clock, started, admin } = await starting(Promise.resolve(), identities);
+  for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
+  clock.advance(startWaitMs);
+  await started;
+  identities.user('admin', 'given-by-the-admin', { secretVersion: 7 });
+  Object.assign(identities, { createUser, updateUser });
+  for (let turn = 0; turn < 50; turn += 1) {
+    clock.advance(1_000);
+    for (let step = 0; step < 20; step += 1) await Promise.resolve();
+  }
+  expect(identities.users.get('admin')).toHaveProperty('adminFile');
+  await admin.stop();
+  const next = await starting(Promise.resolve(), identities);
+  await next.started;
+  expect(next.book.secretOf('admin')?.reveal()).toBe('given-by-the-admin');
+});
+
 it('is not made anew once it was deleted, while there is another super user', async () => {
   const identities = new FakeIdentities();
   identities.user('root', 'the-secret-of-root', { kind: 'super' });

@@ -105,8 +105,10 @@ export class FirstAdmin implements Component {
       // Who deleted the first admin has other super users, and does not want it back.
       if (book.hasEnabledSuper()) return;
       try {
-        await identities.createUser({ name, kind: 'super', enabled: true, secret: sealed, adminFile });
-        return await book.until(isLetIn, againMs);
+        const made = await identities.createUser({ name, kind: 'super', enabled: true, secret: sealed, adminFile });
+        this.isSaid = true;
+        await book.until(isLetIn, againMs);
+        return checkMark(made, adminFile);
       } catch (caught) {
         if (MqError.from(caught).code === 'ALREADY_EXISTS') throw new MqError('CONFLICT', 'somebody else was first');
         throw caught;
@@ -119,10 +121,14 @@ export class FirstAdmin implements Component {
     const changed = await identities.updateUser(name, { ...(!isSaidBefore && given), adminFile });
     this.isSaid = true;
     if (!isSaidBefore) await book.until(isLetIn, againMs);
-    // Else what is changed from now on would be undone at the next start.
-    if (changed.adminFile !== adminFile)
-      throw new MqError('UNAVAILABLE', 'the name service does not keep yet what the admin file said; trying again');
+    checkMark(changed, adminFile);
   }
+}
+
+/** Without the mark what is changed from now on would be undone at the next start. @throws MqError UNAVAILABLE */
+function checkMark(user: User, adminFile: string): void {
+  if (user.adminFile === adminFile) return;
+  throw new MqError('UNAVAILABLE', 'the name service does not keep yet what the admin file said; trying again');
 }
 
 /** Which secret the file holds, for who has the key file: under its newest key, and under those before. */
