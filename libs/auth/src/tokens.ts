@@ -174,8 +174,13 @@ export class BearerTokens {
     return this.refuse('the token has ended with its user or its secret; log in again');
   }
 
-  /** Who was let in by a token, as it is now, whatever became of the token. @throws MqError UNAUTHORIZED */
-  renewed(principal: Principal): Principal {
+  /**
+   * Who was let in by a token, as it is now: also after the token has ended by itself, or its session was left. One that was made
+   * for a program must not have been revoked before its time.
+   *
+   * @throws MqError UNAUTHORIZED
+   */
+  renewed(principal: Principal, api?: ApiToken): Principal {
     const { name, roles, user } = principal;
     const now = this.principalIn({
       user: name,
@@ -183,6 +188,10 @@ export class BearerTokens {
       secretVersion: user?.secretVersion ?? 0,
       createdMs: user?.createdMs,
     });
+    if (api && api.untilMs > this.clock.wallMs()) {
+      const isListed = now.user?.tokens?.some(({ id }) => id === api.id) === true;
+      if (!isListed || this.endedUntil(api.id) > 0) return this.refuse(`the token ${api.name} was revoked`);
+    }
     return principal instanceof ScopedPrincipal ? principal.of(now) : now;
   }
 

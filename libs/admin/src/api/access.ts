@@ -77,13 +77,14 @@ interface Caller {
 function standingOf(request: FastifyRequest, caller: Caller, rule: Rule, identity: AdminIdentity): Standing {
   const { book, tokens, clock, clusterName } = identity;
   const ordered = request.principal;
+  const api = request.login?.api;
   const checkAs = (who: () => Principal): void => {
     if (rule === 'open') return;
     obey(rule, request, who(), clusterName);
   };
   return new Standing({
     recheck: () => checkAs(() => caller.principal()),
-    recheckOrder: () => checkAs(() => tokens.renewed(ordered)),
+    recheckOrder: () => checkAs(() => tokens.renewed(ordered, api)),
     untilMs: caller.untilMs,
     clock,
     onChange: (listener) => {

@@ -95,6 +95,34 @@ it.each(ends)('a replay ends when its user %s, and the audit log says so', async
   ]);
 });
 
+describe('a replay that a program ordered', () => {
+  const ordered = async (): Promise<{ readonly root: Record<string, string>; readonly id: string }> => {
+    const root = await bearer('root');
+    const draft = { name: 'ci', policies: [{ resource: 'Group:billing', actions: ['update'] }] };
+    const { id, token } = await ask<{ id: string; token: string }>('POST', '/users/ann/tokens', root, draft);
+    const program = { authorization: `Bearer ${token}` };
+    await ask('POST', '/dead-letters/billing/replays', program, { perSecond: 50 });
+    await until(root, ({ replayed }) => replayed > 0);
+    return { root, id };
+  };
+
+  it('ends when its token is revoked', async () => {
+    const { root, id } = await ordered();
+    await ask('DELETE', `/users/ann/tokens/${id}`, root);
+    const ended = await until(root, ({ state }) => state !== 'running');
+    expect(ended).toMatchObject({ state: 'failed', detail: expect.stringContaining('ci was revoked') });
+    expect(ended.replayed).toBeLessThan(100);
+  });
+
+  it('goes on when another token is', async () => {
+    const root = await bearer('root');
+    const other = await ask<{ id: string }>('POST', '/users/ann/tokens', root, { name: 'other' });
+    await ordered();
+    await ask('DELETE', `/users/ann/tokens/${other.id}`, root);
+    expect(await until(root, ({ state }) => state !== 'running')).toMatchObject({ state: 'done', replayed: 100 });
+  });
+});
+
 it('a replay outlives the session it was ordered in, and a change of policies that leaves it', async () => {
   const root = await bearer('root');
   const begun = await fetch(`${fixture.url}/api/v1/session`, {
