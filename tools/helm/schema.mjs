@@ -177,6 +177,7 @@ export const schema = {
       lagMax: integer(0, Number.MAX_SAFE_INTEGER),
       diskFreePercentMin: integer(0, 100),
       backupAgeHoursMax: integer(1, 100_000),
+      exporterNames: flag,
     }),
     grafana: object({ dashboards: object({ enabled: flag, labels: ref('labels'), annotations: ref('labels') }) }),
     extraObjects: ref('listOfObjects'),

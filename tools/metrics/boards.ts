@@ -53,10 +53,19 @@ const everything: Board = {
       ),
     },
     {
-      title: 'Fewest members in sync',
+      title: 'Broker sets with fewer copies than wanted',
       unit: 'none',
       kind: 'stat',
-      queries: one(`min(${of('rocketmq_sync_state_set_size')})`, 'in sync'),
+      queries: one(
+        `count(${of('rocketmq_sync_state_set_size')} < ${of('rocketmq_broker_set_members_wanted')}) or vector(0)`,
+        'too few',
+      ),
+    },
+    {
+      title: 'Members that take part',
+      unit: 'none',
+      kind: 'stat',
+      queries: one(`count(${of('rocketmq_broker_fenced')} == 0) or vector(0)`, 'members'),
     },
     {
       title: 'Least free disk',
@@ -94,6 +103,11 @@ const everything: Board = {
         { expr: `sum(${perSecond(of('rocketmq_throughput_in_total'))})`, legend: 'in' },
         { expr: `sum(${perSecond(of('rocketmq_throughput_out_total'))})`, legend: 'out' },
       ],
+    },
+    {
+      title: 'Topics, the ten busiest',
+      unit: 'mps',
+      queries: one(`topk(10, ${sumBy('topic', perSecond(of('rocketmq_messages_in_total')))})`, '{{topic}}'),
     },
     {
       title: 'Lag, the ten largest',
@@ -324,6 +338,47 @@ const ofBrokers: Board = {
       ],
     },
     {
+      title: 'Time to write and sync a batch (p50, p99)',
+      unit: 'µs',
+      queries: [0.5, 0.99].map((q) => ({
+        expr: quantile(q, 'node_id', 'rocketmq_fsync_latency', chosen()),
+        legend: `${set} p${q * 100}`,
+      })),
+    },
+    {
+      title: 'Messages that one sync makes durable',
+      unit: 'short',
+      queries: [
+        {
+          expr: `${sumBy('node_id', perSecond(of('rocketmq_group_commit_batch_sum', chosen())))} / ${sumBy('node_id', perSecond(of('rocketmq_group_commit_batch_count', chosen())))}`,
+          legend: `${set} mean`,
+        },
+        { expr: quantile(0.99, 'node_id', 'rocketmq_group_commit_batch', chosen()), legend: `${set} p99` },
+      ],
+    },
+    {
+      title: 'Members that take no part',
+      unit: 'short',
+      queries: one(sumBy('node_id', of('rocketmq_broker_fenced', chosen())), set),
+    },
+    {
+      title: 'Wrong checksums',
+      unit: 'short',
+      about: 'Above 0 a disk or memory is going bad.',
+      queries: one(sumBy('node_id', `increase(${of('rocketmq_checksum_failures_total', chosen())}[1h])`), set),
+    },
+    {
+      title: 'The last start: time to open the log',
+      unit: 'ms',
+      queries: one(maxBy('node_id', of('rocketmq_recovery_duration_ms', chosen())), set),
+    },
+    {
+      title: 'The last start: cut off the log',
+      unit: 'bytes',
+      about: 'Written before a crash, and never synced.',
+      queries: one(maxBy('node_id', of('rocketmq_recovery_truncated_bytes', chosen())), set),
+    },
+    {
       title: 'Lost bytes',
       unit: 'bytes',
       about: 'Above 0 an operator is needed.',
@@ -398,6 +453,26 @@ const ofProcesses: Board = {
       ],
     },
     {
+      title: 'Turned away',
+      unit: 'reqps',
+      about: 'Requests answered TOO_MANY_REQUESTS by proxies.',
+      queries: one(sumBy('reason', perSecond(of('rocketmq_throttled_total'))), '{{reason}}'),
+    },
+    {
+      title: 'Not let in',
+      unit: 'reqps',
+      about: 'Requests and logins of nobody known.',
+      queries: one(
+        sumBy('node_type, reason', perSecond(of('rocketmq_auth_failures_total'))),
+        '{{node_type}} {{reason}}',
+      ),
+    },
+    {
+      title: 'Malformed input',
+      unit: 'ops',
+      queries: one(sumBy('node_id', perSecond(of('rocketmq_proxy_protocol_errors_total'))), set),
+    },
+    {
       title: 'Bytes held for clients',
       unit: 'bytes',
       queries: one(sumBy('node_id, held', of('rocketmq_proxy_memory_bytes')), `${set} {{held}}`),
@@ -421,6 +496,14 @@ const ofProcesses: Board = {
       ),
     },
     {
+      title: 'Time spent on garbage',
+      unit: 'percentunit',
+      queries: one(
+        sumBy('node_type, node_id', perSecond(of('rocketmq_process_gc_seconds_total', kind()))),
+        `{{node_type}} ${set}`,
+      ),
+    },
+    {
       title: 'Delay of the event loop (p50, p99)',
       unit: 'ms',
       queries: one(
@@ -435,10 +518,42 @@ function kind(): string {
   return 'node_type=~"$node_type"';
 }
 
-export const boards: readonly Board[] = [everything, ofTopics, ofGroups, ofBrokers, ofProcesses];
+const ofEtcd: Board = {
+  uid: 'cometmq-etcd',
+  title: 'CometMQ: etcd, as name servers see it',
+  choices: {},
+  panels: [
+    {
+      title: 'Time to answer (p99)',
+      unit: 'ms',
+      queries: one(quantile(0.99, 'operation', 'rocketmq_etcd_request_latency'), '{{operation}}'),
+    },
+    {
+      title: 'Requests',
+      unit: 'reqps',
+      queries: one(
+        sumBy('operation, result', perSecond(of('rocketmq_etcd_request_latency_count'))),
+        '{{operation}} {{result}}',
+      ),
+    },
+    {
+      title: 'Time left of the lease that ends first',
+      unit: 'ms',
+      about: 'At 0 a broker loses its lead.',
+      queries: one(`min by (node_id) (${of('rocketmq_etcd_lease_remaining_ms')})`, set),
+    },
+    {
+      title: 'Broker sets that are led',
+      unit: 'short',
+      queries: one(maxBy('broker_set', of('rocketmq_broker_set_led')), '{{broker_set}}'),
+    },
+  ],
+};
+
+export const boards: readonly Board[] = [everything, ofTopics, ofGroups, ofBrokers, ofProcesses, ofEtcd];
 
 const source = { type: 'prometheus', uid: '${datasource}' };
-/** Of 24 columns: five figures in a row, two curves. */
+/** Of 24 columns: six figures in a row, two curves. */
 const small = { w: 4, h: 4 };
 const large = { w: 12, h: 8 };
 

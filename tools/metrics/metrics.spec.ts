@@ -17,11 +17,17 @@ import { publishedNames, unpublishedNames } from './rocketmq-names.ts';
 
 const chart = join(__dirname, '../../charts/cometmq');
 const published: Readonly<Record<string, MetricDescription>> = metrics;
+/** What Prometheus itself puts on each series. */
+const ofTargets: readonly string[] = ['instance'];
 const eachOf = (names: string): string[] => names.split(' ').map((name) => `rocketmq_${name}`);
 const theirs = publishedNames.flatMap((row) => eachOf(row.names).map((name) => [name, row] as const));
 const without = unpublishedNames.flatMap(({ names }) => eachOf(names));
 const names = [...theirs.map(([name]) => name), ...without];
 
+interface Recorded {
+  readonly record: string;
+  readonly expr: string;
+}
 interface Rule {
   readonly alert: string;
   readonly expr: string;
@@ -32,7 +38,7 @@ interface Thing {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
   readonly data?: Readonly<Record<string, string>>;
-  readonly spec?: { readonly groups: readonly { readonly rules: readonly Rule[] }[] };
+  readonly spec?: { readonly groups: readonly { readonly rules: readonly (Rule | Recorded)[] }[] };
 }
 
 /** The kinds of series that a name of an expression may stand for. */
@@ -47,14 +53,16 @@ function labelsOf(series: string): readonly string[] | undefined {
 
 /** What is wrong with an expression and with what is shown of its result. */
 function faultsOf(expr: string, shown = ''): string[] {
-  const { selectors, by, unknown } = askedBy(expr);
+  const { selectors, by, unknown, made } = askedBy(expr);
   const faults = unknown.map((word) => `unknown: ${word}`);
+  const all = [...commonLabels, ...ofTargets, ...made, ...selectors.flatMap(({ name }) => labelsOf(name) ?? [])];
   for (const { name, labels } of selectors) {
     const has = labelsOf(name);
     if (!has) faults.push(`not published: ${name}`);
     else
       faults.push(
-        ...[...labels, ...by].filter((label) => !has.includes(label)).map((label) => `${name} has no ${label}`),
+        ...labels.filter((label) => !has.includes(label)).map((label) => `${name} has no ${label}`),
+        ...by.filter((label) => !all.includes(label)).map((label) => `${name} has no ${label}`),
       );
   }
   if (selectors.length === 0) faults.push('asks for nothing');
@@ -143,13 +151,17 @@ describe.each(boards.map((board) => [board.title, board] as const))('%s', (_, bo
 describe('the chart', () => {
   let things: Thing[];
   let rules: readonly Rule[];
+  let recorded: readonly Recorded[];
   beforeAll(() => {
     things = rendered(
       'prometheusRule.enabled=true',
       'grafana.dashboards.enabled=true',
       'prometheusRule.lagMax=5000000',
+      'prometheusRule.exporterNames=true',
     );
-    rules = things.find(({ kind }) => kind === 'PrometheusRule')?.spec?.groups.flatMap((group) => group.rules) ?? [];
+    const all = things.filter(({ kind }) => kind === 'PrometheusRule').flatMap(({ spec }) => spec?.groups ?? []);
+    rules = all.flatMap((group) => group.rules).filter((rule) => 'alert' in rule);
+    recorded = all.flatMap((group) => group.rules).filter((rule) => 'record' in rule);
   });
 
   it('has the boards as Grafana’s sidecar looks for them', () => {
@@ -182,9 +194,15 @@ describe('the chart', () => {
   it('has a rule for each alert of the dashboard API that a metric tells', () => {
     const missing = alertRules.filter((rule) => !rules.some(({ labels }) => labels.rule === rule));
     expect(missing).toEqual(['brokerSilent', 'certificate']);
-    // How old a backup may be, Prometheus alone judges.
+    // What was earlier, and what takes a while, Prometheus alone judges.
     const more = rules.map(({ labels }) => labels.rule).filter((each) => !alertRules.some((rule) => rule === each));
-    expect(more).toEqual(['backup']);
+    expect(more).toEqual([
+      ...['backup', 'twoLeaders', 'fewCopies', 'memberFenced', 'replicationBehind', 'diskFullTomorrow'],
+      ...['consumerLagTime', 'consumerLagGrows', 'timersBehind', 'slowDisk', 'eventLoopLags', 'etcdSlow'],
+      ...['damagedLog', 'logCut'],
+    ]);
+    const page = readFileSync(join(__dirname, '../../docs/operations.md'), 'utf8');
+    expect(rules.filter(({ alert }) => !page.includes(`\`${alert}\``))).toEqual([]);
   });
 
   it('has rules that ask for what is published, of this cluster, by the limits given', () => {
@@ -193,11 +211,28 @@ describe('the chart', () => {
       faultsOf(expr, Object.values(annotations).join()),
     ]);
     expect(faults.filter(([, found]) => found?.length !== 0)).toEqual([]);
-    for (const { expr } of rules) {
-      expect(expr.split('{cluster="rel-cometmq"}')).toHaveLength(askedBy(expr).selectors.length + 1);
+    for (const { expr } of [...rules, ...recorded]) {
+      expect(expr.split('{cluster="rel-cometmq"')).toHaveLength(askedBy(expr).selectors.length + 1);
       expect(expr).not.toContain('$');
     }
     expect(rules.find(({ labels }) => labels.rule === 'consumerLag')?.expr).toMatch(/ > 5000000$/);
+  });
+
+  it('gives the names of the older exporter when they are asked for, with its labels', () => {
+    expect(recorded.map(({ record, expr }) => [record, faultsOf(expr)])).toEqual(
+      recorded.map(({ record }) => [record, []]),
+    );
+    expect(recorded.filter(({ expr }) => !askedBy(expr).made.includes('broker'))).toEqual([]);
+    const ofGroups = recorded.filter(({ record }) => /consumer|group|accumulation/.test(record));
+    expect(ofGroups.filter(({ expr }) => !askedBy(expr).made.includes('group'))).toEqual([]);
+    const theirNames = [
+      ...['broker_tps', 'broker_qps', 'producer_tps', 'producer_message_size', 'producer_offset', 'consumer_tps'],
+      ...['consumer_message_size', 'consumer_offset', 'message_accumulation', 'group_get_latency_by_storetime'],
+    ];
+    expect(recorded.map(({ record }) => record).sort()).toEqual(theirNames.map((name) => `rocketmq_${name}`).sort());
+    expect(recorded.filter(({ record }) => record in published)).toEqual([]);
+    const usual = rendered('prometheusRule.enabled=true').filter(({ kind }) => kind === 'PrometheusRule');
+    expect(usual).toHaveLength(1);
   });
 
   it('has the limits of the dashboard API, where none are given', () => {
@@ -221,13 +256,14 @@ describe('the chart', () => {
         JSON.stringify({
           groups: [
             { name: 'alerts', rules },
+            { name: 'recorded', rules: recorded },
             { name: 'boards', rules: asRules },
           ],
         }),
       );
       const { status, stdout, stderr } = spawnSync(promtool ?? '', ['check', 'rules', file], { encoding: 'utf8' });
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-      expect(stdout).toContain(`SUCCESS: ${rules.length + asRules.length} rules found`);
+      expect(stdout).toContain(`SUCCESS: ${rules.length + recorded.length + asRules.length} rules found`);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }

@@ -355,6 +355,11 @@ export const metrics = describe({
   },
   rocketmq_process_resident_memory: { kind: 'gauge', unit: 'bytes', help: 'Resident memory of the process.' },
   rocketmq_process_cpu_seconds_total: { kind: 'counter', unit: '', help: 'CPU time of the process, user and system.' },
+  rocketmq_process_gc_seconds_total: {
+    kind: 'counter',
+    unit: '',
+    help: 'Time in which the process collected garbage and did nothing else.',
+  },
   rocketmq_event_loop_lag: {
     kind: 'gauge',
     unit: 'ms',

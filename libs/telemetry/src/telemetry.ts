@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { PerformanceObserver } from 'node:perf_hooks';
 
 import { ValueType, type HrTime } from '@opentelemetry/api';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
@@ -18,6 +18,7 @@ import {
 import type { Clock, Component } from '@cometmq/shared';
 
 import { HttpListener, type HttpConnections } from './http-listener.js';
+import { LoopLag } from './loop-lag.js';
 import { metrics, type MetricName } from './metric-names.js';
 import { Buckets, type MetricSource, type Sample } from './metric-source.js';
 import { noMetricsPort } from './settings.js';
@@ -48,7 +49,11 @@ export class Telemetry implements Component {
   private readonly degradations: (() => string | undefined)[] = [];
   private listener: HttpListener | undefined;
   private provider: MeterProvider | undefined;
-  private loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
+  private readonly loopLag = new LoopLag();
+  private gcMs = 0;
+  private readonly gc = new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) this.gcMs += duration;
+  });
 
   constructor(private readonly options: TelemetryOptions) {
     this.addSource(() => this.processFigures());
@@ -85,13 +90,14 @@ export class Telemetry implements Component {
       'service.version': this.options.version,
     });
     this.provider = new MeterProvider({ resource, readers });
-    this.loopDelay = monitorEventLoopDelay({ resolution: 20 });
-    this.loopDelay.enable();
+    this.loopLag.start();
+    this.gc.observe({ entryTypes: ['gc'] });
     if (this.options.port !== noMetricsPort) await this.listen(exporter);
   }
 
   async stop(): Promise<void> {
-    this.loopDelay?.disable();
+    this.loopLag.stop();
+    this.gc.disconnect();
     const { listener } = this;
     this.listener = undefined;
     const closed = listener?.close();
@@ -195,12 +201,9 @@ export class Telemetry implements Component {
     const labels = {};
     yield { metric: 'rocketmq_process_resident_memory', labels, value: process.memoryUsage.rss() };
     yield { metric: 'rocketmq_process_cpu_seconds_total', labels, value: (cpu.user + cpu.system) / 1e6 };
-    if (this.loopDelay) {
-      for (const quantile of [0.5, 0.99]) {
-        const value = this.loopDelay.percentile(quantile * 100) / 1e6;
-        yield { metric: 'rocketmq_event_loop_lag', labels: { quantile: String(quantile) }, value };
-      }
-      this.loopDelay.reset();
+    yield { metric: 'rocketmq_process_gc_seconds_total', labels, value: this.gcMs / 1_000 };
+    for (const [quantile, value] of this.loopLag.take([0.5, 0.99])) {
+      yield { metric: 'rocketmq_event_loop_lag', labels: { quantile: String(quantile) }, value };
     }
   }
 }
