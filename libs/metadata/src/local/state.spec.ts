@@ -1,3 +1,6 @@
+import { Prng } from '@cometmq/shared';
+import { seeds } from '@cometmq/shared/testing';
+
 import { KeyValueState, type Entry } from './state.js';
 
 const put = (key: string, value: string): Entry => ({ kind: 'commit', puts: [{ key, value }], deletes: [] });
@@ -24,6 +27,42 @@ describe('KeyValueState', () => {
       for (const entry of entries.slice(cut)) second.apply(entry);
       expect(second.freeze()).toEqual(whole.freeze());
     }
+  });
+
+  // Goal: what has a prefix is found, in order, and nothing else is looked at. Method: keys put, deleted and let go of by chance,
+  // compared with all keys that there are.
+  it.each(seeds(20))('finds what has a prefix, in order (seed %i)', (seed) => {
+    const chance = new Prng(seed);
+    let state = new KeyValueState();
+    const keys = new Set<string>();
+    const some = (): string => chance.pick(['a', 'a/', 'a/b', 'ab/', 'b/', '']) + String(chance.below(30));
+    state.apply({ kind: 'grant', lease: '1', ttlMs: 1_000 });
+    for (let step = 0; step < 300; step += 1) {
+      const key = some();
+      if (chance.chance(0.6)) {
+        state.apply(put(key, String(step)));
+        keys.add(key);
+      } else {
+        state.apply({ kind: 'commit', puts: [], deletes: [key] });
+        keys.delete(key);
+      }
+      if (chance.chance(0.05)) state = new KeyValueState(state.freeze());
+      const prefix = chance.pick(['', 'a', 'a/', 'a/b', 'b/', 'c', '\uffff']);
+      const wanted = [...keys].filter((one) => one.startsWith(prefix)).sort();
+      expect(state.range(prefix).pairs.map((pair) => pair.key)).toEqual(wanted);
+    }
+  });
+
+  it('looks at no more keys than have the prefix, and a few', () => {
+    const state = new KeyValueState();
+    for (let i = 0; i < 10_000; i += 1) state.apply(put(`topics/${i}`, ''));
+    state.apply(put('sets/a', ''));
+    const startsWith = jest.spyOn(String.prototype, 'startsWith');
+    const { pairs } = state.range('sets/');
+    const looks = startsWith.mock.calls.length;
+    startsWith.mockRestore();
+    expect(pairs.map(({ key }) => key)).toEqual(['sets/a']);
+    expect(looks).toBeLessThan(10);
   });
 
   it('knows the last changes and says so when it has forgotten', () => {

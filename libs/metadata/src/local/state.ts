@@ -1,6 +1,7 @@
 import { assert, unreachable } from '@cometmq/shared';
 
 import type { Change, KeyValue, LeaseId, Range, Transaction } from '../metadata-store.js';
+import { SortedKeys } from './sorted-keys.js';
 
 /**
  * A key-value store as a fold over entries: same entries, same state, on every machine. Whether a transaction may be
@@ -39,6 +40,7 @@ export interface RevisionChanges {
 
 export class KeyValueState {
   private readonly pairs = new Map<string, KeyValue>();
+  private readonly keys: SortedKeys;
   private readonly leases = new Map<LeaseId, LeaseState>();
   /** The changes of the latest revisions, oldest first: what a watch can be told that was away for a while. */
   private readonly history: RevisionChanges[] = [];
@@ -59,6 +61,7 @@ export class KeyValueState {
       this.pairs.set(pair.key, pair);
       if (pair.lease !== undefined) this.lease(pair.lease).keys.add(pair.key);
     }
+    this.keys = new SortedKeys(this.pairs.keys());
   }
 
   get revision(): number {
@@ -70,8 +73,12 @@ export class KeyValueState {
   }
 
   range(prefix: string): Range {
-    const pairs = [...this.pairs.values()].filter((pair) => pair.key.startsWith(prefix));
-    return { revision: this.revisionNow, pairs: pairs.sort((a, b) => (a.key < b.key ? -1 : 1)) };
+    const pairs: KeyValue[] = [];
+    for (const key of this.keys.below(prefix)) {
+      const pair = this.pairs.get(key);
+      if (pair) pairs.push(pair);
+    }
+    return { revision: this.revisionNow, pairs };
   }
 
   holds(transaction: Transaction): boolean {
@@ -138,6 +145,7 @@ export class KeyValueState {
     for (const key of present) {
       this.detach(key);
       this.pairs.delete(key);
+      this.keys.delete(key);
       changes.push({ key, pair: undefined });
     }
     const all = { revision: this.revisionNow, changes };
@@ -146,7 +154,9 @@ export class KeyValueState {
   }
 
   private put({ key, value, lease }: EntryPut): KeyValue {
-    const createRevision = this.pairs.get(key)?.createRevision ?? this.revisionNow;
+    const before = this.pairs.get(key);
+    if (!before) this.keys.add(key);
+    const createRevision = before?.createRevision ?? this.revisionNow;
     this.detach(key);
     const pair = { key, value, createRevision, modRevision: this.revisionNow, ...(lease !== undefined && { lease }) };
     if (lease !== undefined) this.lease(lease).keys.add(key);
