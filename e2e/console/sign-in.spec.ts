@@ -137,3 +137,62 @@ it('asks who is there, takes the right secret only, changes what is asked for, a
   await page.getByRole('heading', { level: 1, name: 'Access' }).waitFor();
   expect(browser.faults).toEqual([]);
 }, 120_000);
+
+it('makes a token for a program, shows it once, says what it may, and ends it', async () => {
+  const { page } = browser;
+  const users = page.getByRole('table', { name: 'Users' });
+  await users.getByRole('row').filter({ hasText: 'shop' }).getByRole('button', { name: 'Tokens' }).click();
+  const table = page.getByRole('table', { name: 'Tokens of shop' });
+  await page.getByText('There are no tokens.').waitFor();
+  const dialog = page.getByRole('dialog');
+  const begin = async (name: string, scope: string): Promise<void> => {
+    await page.getByRole('button', { name: 'Create a token' }).click();
+    await dialog.getByLabel('What it is for').fill(name);
+    await dialog.getByLabel('Good for days').fill('7');
+    await dialog.getByLabel('It may').selectOption({ label: scope });
+  };
+  const create = dialog.getByRole('button', { name: 'Create', exact: true });
+  await begin('deploy', 'what the lines below say');
+  const line = dialog.getByRole('group').last();
+  await line.getByLabel('Actions').fill('get');
+  await line.getByLabel('On what').fill('signed-in');
+  await create.click();
+  await dialog.getByRole('alert').waitFor(); // In the words of the API: Topic: or Group: is missing.
+  await line.getByLabel('On what').fill('Topic:signed-in');
+  expect(await browser.accessibility()).toEqual([]);
+  await browser.picture('create-token');
+  await create.click();
+  await dialog.getByText('It is not shown again.').waitFor();
+  expect(await browser.accessibility()).toEqual([]);
+  const token = (await dialog.getByRole('status').locator('pre').innerText()).trim();
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await table.getByText('get Topic:signed-in').waitFor();
+  expect(await page.content()).not.toContain(token);
+  const asked = async (path: string): Promise<number> => {
+    const headers = { authorization: `Bearer ${token}` };
+    return (await fetch(`http://127.0.0.1:${broker.adminPort}/api/v1${path}`, { headers })).status;
+  };
+  expect([await asked('/groups'), await asked('/users')]).toEqual([200, 403]);
+
+  await begin('deploy', 'all that its user may');
+  await create.click();
+  await dialog.getByRole('alert').getByText('the user has a token named').waitFor();
+  await dialog.getByLabel('What it is for').fill('grafana');
+  await create.click();
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await table.getByText('all that its user may').waitFor();
+  await table.getByRole('row').filter({ hasText: 'deploy' }).getByRole('button', { name: 'Revoke' }).click();
+  await dialog.getByText('are refused from now on').waitFor();
+  await dialog.getByRole('button', { name: 'Revoke' }).click();
+  await table.getByText('deploy').waitFor({ state: 'detached' });
+  expect(await asked('/groups')).toBe(401);
+  expect(await browser.accessibility()).toEqual([]);
+  await browser.picture('tokens');
+
+  await page.getByLabel('Language').selectOption('zh');
+  await page.getByText('shop 的程序令牌').waitFor();
+  await page.getByRole('button', { name: '创建令牌' }).click();
+  await dialog.getByLabel('有效天数').waitFor();
+  expect(await browser.accessibility()).toEqual([]);
+  expect(browser.faults).toEqual([]);
+}, 120_000);

@@ -1,6 +1,6 @@
 import { Button, Code, Group, NativeSelect, PasswordInput, Text, TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { useMemo, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 
 import { keepCsrf } from '../api/client.js';
 import type { AccessQuestion, AuditRecord, User } from '../api/schema.js';
@@ -14,7 +14,9 @@ import { PagedTable } from '../parts/paged-table.js';
 import { usePages } from '../parts/pages-of.js';
 import { Ago, Answered, Card, Mark, Page, Trouble } from '../parts/show.js';
 import { useWords } from '../text/text.js';
+import { listed, PolicyLines, usePolicyLines } from './policy-lines.js';
 import { OwnSecondFactor } from './second-factor.js';
+import { Tokens } from './tokens.js';
 
 const actions: readonly AccessQuestion['action'][] = ['pub', 'sub', 'create', 'update', 'delete', 'get', 'list', 'all'];
 
@@ -22,16 +24,18 @@ const actions: readonly AccessQuestion['action'][] = ['pub', 'sub', 'create', 'u
 export function Access() {
   const words = useWords();
   const session = useSession();
+  const [whose, showTokens] = useState<string>();
   return (
     <Page title={words.access}>
       <Answered of={session}>
         {({ login, user = '', super: isSuper = false, secondFactor = false }) =>
           login ? (
             <>
-              {isSuper && <Users />}
+              {isSuper && <Users onTokens={showTokens} />}
+              <TokensOf user={whose ?? ownName(user)} isAsked={whose !== undefined} />
               {isSuper && <MayItBe />}
-              {!user.startsWith('oidc:') && <OwnSecret user={user} />}
-              {!user.startsWith('oidc:') && (
+              {ownName(user) !== undefined && <OwnSecret user={user} />}
+              {ownName(user) !== undefined && (
                 <OwnSecondFactor user={user} isOn={secondFactor} onChanged={() => void session.refetch()} />
               )}
               {isSuper && <Audit />}
@@ -45,7 +49,23 @@ export function Access() {
   );
 }
 
-function Users() {
+/** Whom an identity provider has told of is no user here. */
+const ownName = (user: string): string | undefined => (user.startsWith('oidc:') ? undefined : user);
+
+/** One's own, until another user's are asked for: those are below what was pressed, and come into sight. */
+function TokensOf({ user, isAsked }: { readonly user: string | undefined; readonly isAsked: boolean }) {
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (isAsked) place.current?.scrollIntoView({ block: 'nearest' });
+  }, [user, isAsked]);
+  return user === undefined ? null : (
+    <div ref={place}>
+      <Tokens key={user} user={user} />
+    </div>
+  );
+}
+
+function Users({ onTokens }: { readonly onTokens: (user: string) => void }) {
   const words = useWords();
   const [making, make] = useDisclosure();
   const [leaving, remove] = useState<User>();
@@ -83,6 +103,9 @@ function Users() {
                 {words.editPolicies}
               </Button>
             )}
+            <Button size="compact-xs" variant="default" onClick={() => onTokens(row.name)}>
+              {words.tokens}
+            </Button>
             <Act
               does="updateUser"
               input={{ params: { name: row.name }, body: { enabled: !row.enabled } }}
@@ -114,7 +137,7 @@ function Users() {
         ),
       },
     ],
-    [words],
+    [words, onTokens],
   );
   return (
     <Card title={words.users}>
@@ -150,8 +173,6 @@ function SecretOnce({ user, secret }: { readonly user: string; readonly secret: 
     </div>
   );
 }
-
-const listed = (text: string): string[] => text.split(/[\s,]+/).filter((one) => one !== '');
 
 function CreateUser({ onClose }: { readonly onClose: () => void }) {
   const words = useWords();
@@ -202,37 +223,12 @@ function CreateUser({ onClose }: { readonly onClose: () => void }) {
   );
 }
 
-type Policy = User['policies'][number];
-interface PolicyRow {
-  readonly key: number;
-  readonly decision: NonNullable<Policy['decision']>;
-  readonly actions: string;
-  readonly resource: string;
-  readonly from: string;
-  /** What this page does not change. */
-  readonly policy: NonNullable<Policy['policy']>;
-}
-
 /** All that a user may do, a line each. */
 function EditPolicies({ user, onClose }: { readonly user: User; readonly onClose: () => void }) {
   const words = useWords();
   const change = useChange('setPolicies');
-  const [rows, setRows] = useState<readonly PolicyRow[]>(() =>
-    user.policies.map(({ decision = 'allow', actions: may, resource, sourceIps = [], policy = 'custom' }, key) => ({
-      ...{ key, decision, actions: may.join(', '), resource, from: sourceIps.join(', '), policy },
-    })),
-  );
-  const [next, setNext] = useState(rows.length);
-  const put = (key: number, part: Partial<PolicyRow>): void =>
-    setRows(rows.map((row) => (row.key === key ? { ...row, ...part } : row)));
-  const add = (): void => {
-    setRows([...rows, { key: next, decision: 'allow', actions: '', resource: '', from: '', policy: 'custom' }]);
-    setNext(next + 1);
-  };
-  const policies = rows.map(({ decision, actions: may, resource, from, policy }) => ({
-    ...{ resource: resource.trim(), actions: listed(may) as Policy['actions'], decision, policy },
-    ...(listed(from).length > 0 && { sourceIps: listed(from) }),
-  }));
+  const lines = usePolicyLines(user.policies);
+  const { policies } = lines;
   return (
     <FormDialog
       {...{ title: words.policiesOf(user.name), onClose, submit: words.save }}
@@ -240,49 +236,7 @@ function EditPolicies({ user, onClose }: { readonly user: User; readonly onClose
       error={change.error}
       busy={change.isPending}
     >
-      {rows.map(({ key, decision, actions: may, resource, from }, index) => (
-        <Group key={key} align="end" gap="xs" wrap="nowrap" role="group" aria-label={words.policy(index + 1)}>
-          <NativeSelect
-            label={words.decision}
-            value={decision}
-            data={['allow', 'deny']}
-            onChange={(event) => put(key, { decision: event.currentTarget.value as PolicyRow['decision'] })}
-          />
-          <TextInput
-            label={words.actionsAllowed}
-            placeholder="pub, sub"
-            value={may}
-            required
-            onChange={(event) => put(key, { actions: event.currentTarget.value })}
-          />
-          <TextInput
-            label={words.resource}
-            placeholder="Topic:orders*"
-            value={resource}
-            required
-            onChange={(event) => put(key, { resource: event.currentTarget.value })}
-          />
-          <TextInput
-            label={words.fromAddress}
-            placeholder="10.0.0.0/8"
-            value={from}
-            onChange={(event) => put(key, { from: event.currentTarget.value })}
-          />
-          <Button
-            variant="light"
-            color="red"
-            onClick={() => setRows(rows.filter((row) => row.key !== key))}
-            aria-label={words.removePolicy(index + 1)}
-          >
-            ✕
-          </Button>
-        </Group>
-      ))}
-      <Group>
-        <Button size="xs" variant="default" onClick={add}>
-          {words.addPolicy}
-        </Button>
-      </Group>
+      <PolicyLines of={lines} placeholder="pub, sub" />
     </FormDialog>
   );
 }
