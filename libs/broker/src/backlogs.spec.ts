@@ -338,6 +338,12 @@ describe('a group that has not been served from all queues', () => {
       world.clock.advance(5_000);
       await world.rest();
       expect(await world.lagOf(reader)).toEqual({ metric: lag, report: lag });
+      // And in a process that knows of no member: it never polled here, and may have at another set.
+      world.broker.reportSessions({ proxyId: 'p', sessions: [session], producers: [] });
+      for (let i = 8; i < 10; i += 1) await world.sendAs(`${i}`, {}, world.topic, i % queues);
+      await world.restart();
+      await world.rest();
+      expect(await world.lagOf(reader)).toEqual({ metric: lag + 2, report: lag + 2 });
       await world.broker.stop();
     },
   );

@@ -342,6 +342,7 @@ export class BrokerService implements LinkedBroker, Component {
 
   reportSessions(report: SessionReport): void {
     this.clients.report(report);
+    this.term?.joined(report.sessions);
   }
 
   onCommand(proxyId: string, listener: (command: ClientCommand) => void): () => void {

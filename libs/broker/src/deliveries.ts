@@ -70,6 +70,16 @@ export class Deliveries extends PollLoop<WaitingPoll> implements Forgetful {
     return this.look({ call, done, filterKey: filterKey(call.filter), timer: undefined, over: false });
   }
 
+  /**
+   * A member of the group that lives reads the topic. From here on the log says where the group begins in this set, whether or not
+   * its polls ever come here: what it has to do is counted also when all members are gone, or in another process.
+   */
+  joined(groupId: GroupId, topicId: TopicId): void {
+    const group = this.parts.directory.groupById(groupId);
+    const topic = this.parts.directory.topicById(topicId);
+    if (group && !group.lite && topic) this.starts.begin(group, topic, this.sourceOf);
+  }
+
   /** Messages are done: lanes of orderly groups may have come free. */
   lanesFreed(): void {
     this.orderly.whereFreed((groupId, topicId, queues) => {

@@ -374,6 +374,27 @@ describe('what a log knows', () => {
     expect((await fault(nameService.adoptMetadata(knowledge(second, [clash])))).code).toBe('CONFLICT');
   });
 
+  // As where a cluster of several sets is restored from its backups: all of them begin at once.
+  it('comes with that of another set of the same cluster, which brings its own in the same moment', async () => {
+    const { log, topics, groups } = await known();
+    const store = await storeOf();
+    const nameService = await serviceOf(store);
+    const second: MemberClaim = { ...log, brokerSet: 'broker-1', member: memberId('broker-1/v1') };
+    const range = store.range.bind(store);
+    let other: Promise<void> | undefined;
+    // The first one has read whose metadata it is, and not yet which sets there are.
+    jest.spyOn(store, 'range').mockImplementation(async (prefix) => {
+      if (prefix === 'sets/' && other === undefined) {
+        await (other = nameService.adoptMetadata(knowledge(second, topics, groups, { insist: true })));
+      }
+      return range(prefix);
+    });
+    await nameService.adoptMetadata(knowledge(log, topics, groups, { insist: true }));
+    expect(other).toBeDefined();
+    for (const by of [log, second]) expect((await lead(nameService, by)).epoch).toBeGreaterThan(1);
+    expect((await toldBy(nameService)).topics).toEqual(topics);
+  });
+
   it('is not brought into a cluster in which others live', async () => {
     const { log, topics } = await known();
     const store = await storeOf();

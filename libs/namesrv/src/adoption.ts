@@ -93,7 +93,8 @@ export class Adoption {
   }
 
   /** Whether this log knows more than the store. @throws MqError METADATA_MISMATCH when it may not bring it */
-  private async isFirst({ claim, insist }: MetadataKnowledge): Promise<boolean> {
+  private async isFirst(part: MetadataKnowledge): Promise<boolean> {
+    const { claim, insist } = part;
     const { version, lineage } = await this.identity();
     if (!insist && !(await this.isAllowed(lineage))) {
       throw new MqError('METADATA_MISMATCH', 'no operator has allowed it: comet cluster adopt');
@@ -103,6 +104,8 @@ export class Adoption {
     if (known.clusterId === version.clusterId) return known.generation >= version.generation;
     const { pairs } = await this.store.range(keys.sets);
     if (pairs.length === 0) return true;
+    // Another set of the same cluster may have brought its word in between: identity and first set come in one change.
+    if ((await this.identity()).version.clusterId !== version.clusterId) return this.isFirst(part);
     throw new MqError(
       'METADATA_MISMATCH',
       `the metadata is of another cluster, ${version.clusterId}, in which ${pairs.map(nameOf).join(', ')} already ` +

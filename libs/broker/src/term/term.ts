@@ -10,7 +10,7 @@ import type {
   SendCall,
   SendResult,
 } from '@cometmq/client';
-import type { ReceiveResult } from '@cometmq/client';
+import type { ReceiveResult, Session } from '@cometmq/client';
 import type { QueuedMessage } from '@cometmq/consumption';
 import { type RecordKind, MessageType, type GroupId, type LogPosition, type TopicId } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
@@ -217,6 +217,13 @@ export class Term {
     const isLite = directory.topicById(call.topicId)?.type === MessageType.lite;
     const reads = isLite && directory.groupById(call.groupId)?.lite !== undefined ? this.lite : this.deliveries;
     return reads.receive(call, done);
+  }
+
+  /** They live, as a proxy says. */
+  joined(sessions: readonly Session[]): void {
+    for (const { groupId, subscriptions } of sessions) {
+      for (const { topicId } of subscriptions) this.deliveries.joined(groupId, topicId);
+    }
   }
 
   deadLetter(call: DeadLetterCall, done: Done<void>): void {
