@@ -310,7 +310,16 @@ describe('a message', () => {
       .getByText(/持有它至|再次投递/)
       .waitFor();
     await page.getByText('主题 orders 存在且可读').waitFor();
+    await page.getByRole('list', { name: '为什么没有被消费？' }).getByText('订阅', { exact: true }).waitFor();
     await page.getByLabel('语言').selectOption('en');
+  });
+
+  it('in a topic: it is shown who reads it, and how much of it waits for them', async () => {
+    const { page } = world.browser;
+    await world.open('/topics/orders', 'orders');
+    const readers = page.getByRole('table', { name: 'Consumer groups that read it' });
+    await readers.getByRole('link', { name: 'billing' }).click();
+    await page.getByRole('heading', { name: 'billing', level: 1 }).waitFor();
   });
 
   it('that came after a search is found by the same search', async () => {

@@ -1608,6 +1608,12 @@ export type GroupItem = {
     readonly ready: number;
     /** Clients that consume. */
     readonly members: number;
+    /** That its members read, or it has progress in. */
+    readonly topics: readonly {
+      readonly topic: string;
+      /** Messages of it not done yet. */
+      readonly lag: number;
+    }[];
     /** Broker sets that did not answer and are not counted. */
     readonly missing: readonly string[];
   };

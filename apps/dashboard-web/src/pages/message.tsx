@@ -1,4 +1,4 @@
-import { Autocomplete, Button, Code, Group, List, Table, Text, Timeline } from '@mantine/core';
+import { Autocomplete, Button, Group, List, Table, Text, Timeline } from '@mantine/core';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 
@@ -217,7 +217,7 @@ function Chain({ why, group }: { readonly why: MessageWhy; readonly group: strin
       <List type="ordered" aria-label={words.why}>
         {why.steps.map(({ step, ok, text }) => (
           <List.Item key={step} aria-current={step === why.verdict ? 'step' : undefined}>
-            <Code>{step}</Code> {ok ? '✓' : '✗'} {said(text)}
+            {ok ? '✓' : '✗'} <b>{words.whySteps[step]}</b>: {said(text)}
           </List.Item>
         ))}
       </List>

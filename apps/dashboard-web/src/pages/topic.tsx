@@ -1,9 +1,9 @@
-import { Button, Group, NativeSelect, NumberInput, TextInput } from '@mantine/core';
+import { Button, Group, NativeSelect, NumberInput, Text, TextInput } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 
-import type { TopicDescription } from '../api/schema.js';
+import type { GroupItem, TopicDescription } from '../api/schema.js';
 import { useApi, useChange } from '../api/use-api.js';
 import { FormDialog, LossDialog } from '../parts/ask.js';
 import { DataTable, type Column } from '../parts/data-table.js';
@@ -83,12 +83,57 @@ function TopicNamed({ name }: { readonly name: string }) {
                 label={words.queues}
               />
             </Card>
+            <Readers topic={name} />
             {changing && <ChangeTopic topic={data} onClose={change.close} />}
             {deleting && <DeleteTopic topic={data} onClose={ask.close} />}
           </>
         )}
       </Answered>
     </Page>
+  );
+}
+
+/** Of how many groups it is asked what they read. */
+const groupsMax = 1_000;
+
+function Readers({ topic }: { readonly topic: string }) {
+  const words = useWords();
+  const groups = useApi('listGroups', { query: { progress: 'true', limit: groupsMax } }, { everyMs: 15_000 });
+  const columns = useMemo<Column<GroupItem>[]>(() => {
+    const lagOf = ({ progress }: GroupItem): number => progress?.topics.find((one) => one.topic === topic)?.lag ?? 0;
+    return [
+      {
+        ...{ id: 'name', head: words.name, by: ({ name }) => name },
+        cell: ({ name }) => (
+          <Link to="/groups/$name" params={{ name }}>
+            {name}
+          </Link>
+        ),
+      },
+      { id: 'lag', head: words.lag, right: true, by: lagOf, cell: (group) => <Count value={lagOf(group)} /> },
+      {
+        ...{ id: 'members', head: words.members, right: true, by: ({ progress }) => progress?.members ?? 0 },
+        cell: ({ progress }) => <Count value={progress?.members ?? 0} />,
+      },
+    ];
+  }, [words, topic]);
+  return (
+    <Card title={words.readBy}>
+      <Answered of={groups}>
+        {({ items, next, total }) => (
+          <>
+            <DataTable
+              rows={items.filter(({ progress }) => progress?.topics.some((one) => one.topic === topic))}
+              columns={columns}
+              idOf={({ name }) => name}
+              label={words.readBy}
+              empty={words.readByNobody}
+            />
+            {next !== undefined && <Text size="sm">{words.firstGroupsOf(count(groupsMax), count(total))}</Text>}
+          </>
+        )}
+      </Answered>
+    </Card>
   );
 }
 

@@ -90,7 +90,7 @@ export function DataTable<T>({
                 <Table.Th
                   key={id}
                   ta={right === true ? 'right' : 'left'}
-                  style={{ whiteSpace: 'nowrap' }}
+                  {...(id === 'actions' && { className: 'actions' })}
                   {...(sorted && { 'aria-sort': sorted === 'asc' ? ('ascending' as const) : ('descending' as const) })}
                 >
                   {column?.getCanSort() === true ? (
@@ -113,7 +113,12 @@ export function DataTable<T>({
             return row === undefined ? null : (
               <Table.Tr key={key} data-index={index} ref={virtual.measureElement}>
                 {columns.map(({ id, cell, right }) => (
-                  <Table.Td key={id} ta={right === true ? 'right' : 'left'} style={cellStyle}>
+                  <Table.Td
+                    key={id}
+                    ta={right === true ? 'right' : 'left'}
+                    style={right === true ? { ...cellStyle, whiteSpace: 'nowrap' } : cellStyle}
+                    {...(id === 'actions' && { className: 'actions' })}
+                  >
                     {cell(row)}
                   </Table.Td>
                 ))}

@@ -38,15 +38,21 @@ const steps = [
   { unit: 's', ms: 1_000 },
 ] as const;
 
+const chineseUnits = { d: '天', h: '小时', min: '分', s: '秒', ms: '毫秒' } as const;
+
+/** As the page's language has it. */
+const unitWord = (unit: keyof typeof chineseUnits): string =>
+  document.documentElement.lang === 'zh' ? chineseUnits[unit] : unit;
+
 /** The two largest units, as in "3 h 20 min". */
 export function duration(ms: number): string {
-  if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
+  if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ${unitWord('ms')}`;
   const from = steps.findIndex((step) => ms >= step.ms);
   const large = steps[from] ?? steps[3];
   const small = steps[from + 1];
   const rest = ms % large.ms;
-  const head = `${Math.floor(ms / large.ms)} ${large.unit}`;
-  return small && rest >= small.ms ? `${head} ${Math.floor(rest / small.ms)} ${small.unit}` : head;
+  const head = `${Math.floor(ms / large.ms)} ${unitWord(large.unit)}`;
+  return small && rest >= small.ms ? `${head} ${Math.floor(rest / small.ms)} ${unitWord(small.unit)}` : head;
 }
 
 const languages: Readonly<Record<string, string>> = {

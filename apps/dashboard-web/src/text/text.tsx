@@ -32,8 +32,9 @@ function inLocalTime(text: string): string {
 
 function first(): Language {
   const chosen = localStorage.getItem(kept);
-  if (chosen === 'en' || chosen === 'zh') return chosen;
-  return navigator.language.startsWith('zh') ? 'zh' : 'en';
+  const language = chosen === 'en' || chosen === 'zh' ? chosen : navigator.language.startsWith('zh') ? 'zh' : 'en';
+  document.documentElement.lang = language; // Before anything is shown: durations go by it.
+  return language;
 }
 
 export function TextProvider({ children }: { readonly children: ReactNode }) {

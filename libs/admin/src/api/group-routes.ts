@@ -4,7 +4,7 @@ import { printable, type ConsumerGroup, type GroupStart, type RetryPolicy } from
 import { inTurn, MqError } from '@cometmq/shared';
 
 import { AskRound } from '../reports/ask-all.js';
-import { groupReport, groupView, type GroupItem, type GroupReport } from '../reports/group-report.js';
+import { groupReport, progressOf, groupView, type GroupItem, type GroupReport } from '../reports/group-report.js';
 import { sees } from './access-rules.js';
 import { change, looksLike } from './changes.js';
 import type { AdminContext } from './context.js';
@@ -69,9 +69,7 @@ export function groupRoutes(app: FastifyInstance, context: AdminContext): void {
       const items = await inTurn(page.items, askedAtOnce, async (item) => {
         const group = directory.group(item.name);
         if (!group) return item; // Deleted a moment ago.
-        const { lag, inFlight, ready, members, missing } = await report(group, round);
-        const silent = missing.map(({ brokerSet }) => brokerSet);
-        return { ...item, progress: { lag, inFlight, ready, members: members.length, missing: silent } };
+        return { ...item, progress: progressOf(await report(group, round)) };
       });
       return { ...page, items };
     },

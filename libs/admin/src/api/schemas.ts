@@ -784,6 +784,9 @@ export const schemas: Readonly<Record<string, Schema>> = {
           inFlight: described(whole, 'Messages delivered and not acknowledged yet.'),
           ready: described(whole, 'Messages that may be delivered now.'),
           members: described(whole, 'Clients that consume.'),
+          topics: arrayOf(object({ topic: text, lag: described(whole, 'Messages of it not done yet.') }, 'all'), {
+            description: 'That its members read, or it has progress in.',
+          }),
           missing: arrayOf(text, { description: 'Broker sets that did not answer and are not counted.' }),
         },
         'all',

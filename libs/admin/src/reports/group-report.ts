@@ -51,6 +51,8 @@ export interface GroupItem extends GroupView {
     readonly inFlight: number;
     readonly ready: number;
     readonly members: number;
+    /** That its members read, or it has progress in. */
+    readonly topics: readonly { readonly topic: string; readonly lag: number }[];
     /** Broker sets that did not answer and are not counted. */
     readonly missing: readonly string[];
   };
@@ -79,6 +81,25 @@ export function groupView(group: ConsumerGroup): GroupView {
     ...(lite && { lite }),
     createdMs,
   };
+}
+
+/** What a list says of a group. */
+export function progressOf(report: GroupReport): NonNullable<GroupItem['progress']> {
+  const { lag, inFlight, ready, queues, lite, members, missing } = report;
+  const byTopic = new Map<string, number>();
+  const add = (topic: string, more: number): unknown => byTopic.set(topic, (byTopic.get(topic) ?? 0) + more);
+  let ofQueues = 0;
+  for (const one of queues) {
+    add(one.topic, one.lag);
+    ofQueues += one.lag;
+  }
+  if (lite) add(lite.topic, lag - ofQueues); // Its lite topics have too many queues to be listed.
+  for (const { subscriptions } of members) for (const { topic } of subscriptions) add(topic, 0);
+  const topics = [...byTopic]
+    .map(([topic, waiting]) => ({ topic, lag: waiting }))
+    .sort((a, b) => order(a.topic, b.topic));
+  const silent = missing.map(({ brokerSet }) => brokerSet);
+  return { lag, inFlight, ready, members: members.length, topics, missing: silent };
 }
 
 export function groupReport(
