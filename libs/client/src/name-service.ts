@@ -24,24 +24,24 @@ export interface NameService {
    */
   watch(listener: (update: DirectoryUpdate) => void): () => void;
   /** @throws MqError ALREADY_EXISTS, ILLEGAL_TOPIC, BAD_REQUEST */
-  createTopic(draft: TopicDraft): Promise<Topic>;
+  createTopic(draft: TopicDraft, asker?: Asker): Promise<Topic>;
   /** Makes the topic on first use where that is allowed, else TOPIC_NOT_FOUND. Many callers at once get the same topic. */
   ensureTopic(name: string): Promise<Topic>;
   /** The first message of a topic made on first use fixes its type; later calls return the topic as it is. */
   fixTopicType(name: string, type: MessageType): Promise<Topic>;
-  updateTopic(name: string, change: TopicChange): Promise<Topic>;
+  updateTopic(name: string, change: TopicChange, asker?: Asker): Promise<Topic>;
   /** It can be restored for a grace time, and nothing stored of it is deleted before that. */
-  deleteTopic(name: string, how?: DeletionCall): Promise<void>;
-  createGroup(draft: GroupDraft): Promise<ConsumerGroup>;
+  deleteTopic(name: string, how?: DeletionCall, asker?: Asker): Promise<void>;
+  createGroup(draft: GroupDraft, asker?: Asker): Promise<ConsumerGroup>;
   /** Makes the group on first use where that is allowed, else CONSUMER_GROUP_NOT_FOUND. */
   ensureGroup(name: string): Promise<ConsumerGroup>;
-  updateGroup(name: string, change: GroupChange): Promise<ConsumerGroup>;
+  updateGroup(name: string, change: GroupChange, asker?: Asker): Promise<ConsumerGroup>;
   /** As `deleteTopic`. */
-  deleteGroup(name: string, how?: DeletionCall): Promise<void>;
+  deleteGroup(name: string, how?: DeletionCall, asker?: Asker): Promise<void>;
   /** What was deleted and can be brought back, newest first. */
   retired(): Promise<RetiredList>;
   /** Takes a deletion back. @throws MqError NOT_FOUND, ALREADY_EXISTS where another one has its name now, and may keep it */
-  restore(kind: RetiredKind, id: number, how?: RestoreCall): Promise<void>;
+  restore(kind: RetiredKind, id: number, how?: RestoreCall, asker?: Asker): Promise<void>;
   /** The system's own topics (dead letters), made without asking whether creation on use is allowed. */
   ensureInnerTopic(name: string): Promise<Topic>;
   /**
@@ -59,6 +59,14 @@ export interface NameService {
    * @throws MqError METADATA_MISMATCH while no operator has allowed it, or where another cluster lives
    */
   adoptMetadata(part: MetadataKnowledge): Promise<void>;
+}
+
+/**
+ * Who waits for an answer. Once nobody does nothing is begun: who gave up has asked another instance, and what that did may have
+ * been undone since.
+ */
+export interface Asker {
+  readonly cancelled: boolean;
 }
 
 export interface DeletionCall {

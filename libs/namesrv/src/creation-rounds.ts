@@ -1,8 +1,9 @@
+import type { Asker } from '@cometmq/client';
 import type { KeyValue, MetadataStore } from '@cometmq/metadata';
 import { MqError, type Clock } from '@cometmq/shared';
 
 import type { Creation, CreationMeter } from './creation-meter.js';
-import type { Decision } from './decision.js';
+import { nobodyWaits, type Decision } from './decision.js';
 import type { DirectoryCopy } from './directory-copy.js';
 import { keys, recordOf, type IdsRecord } from './keys.js';
 
@@ -28,6 +29,7 @@ interface Asked {
   readonly what: Creation;
   readonly key: string;
   readonly sinceMs: number;
+  readonly asker: Asker | undefined;
   decide(round: Round, found: KeyValue | undefined): object;
   readonly made: (record: object) => void;
   readonly refused: (error: MqError) => void;
@@ -51,7 +53,7 @@ export class CreationRounds {
 
   constructor(private readonly parts: CreationRoundsParts) {}
 
-  make<T extends object>(what: Creation, key: string, decide: Deciding<T>): Promise<T> {
+  make<T extends object>(what: Creation, key: string, decide: Deciding<T>, asker?: Asker): Promise<T> {
     const { clock, meter } = this.parts;
     if (this.waiting.length >= waitingMax) {
       const why = `${waitingMax} topics and consumer groups wait to be made, as many as may be; try again`;
@@ -61,7 +63,7 @@ export class CreationRounds {
     return new Promise<T>((resolve, reject) => {
       const done = (isMade: boolean): void => meter.done(what, isMade, clock.monotonicMs() - sinceMs);
       this.waiting.push({
-        ...{ what, key, sinceMs, decide },
+        ...{ what, key, sinceMs, decide, asker },
         made: (record) => {
           done(true);
           resolve(record as T);
@@ -124,6 +126,7 @@ export class CreationRounds {
     const round = new Round(idsIn(counter, copy), copy);
     for (const { asked, found: pair } of found) {
       try {
+        if (asked.asker?.cancelled) throw nobodyWaits();
         const decision = asked.decide(round, pair);
         if (isFound(decision)) {
           open.delete(asked);

@@ -15,6 +15,7 @@ import {
   type TopicName,
 } from '@cometmq/model';
 import type {
+  Asker,
   DeletionCall,
   DirectoryUpdate,
   GroupChange,
@@ -39,7 +40,7 @@ import { CreationMeter, type Creation } from './creation-meter.js';
 import { CreationRounds, type Round } from './creation-rounds.js';
 import { DirectoryCopy } from './directory-copy.js';
 import { changedGroupRecord, newGroupRecord } from './group-record.js';
-import type { Decision } from './decision.js';
+import { nobodyWaits, type Decision } from './decision.js';
 import { keys, recordOf, type GroupRecord, type TopicRecord } from './keys.js';
 import { Retirements, type RetirementsParts } from './retirements.js';
 
@@ -123,7 +124,7 @@ export class NamesrvService implements NameService, Component {
     this.sets = new BrokerSets(this.changes, this.clock, this.log);
     this.adoption = new Adoption(this.store, this.copy, this.clock, this.log);
     const parts = { store: this.store, copy: this.copy, clock: this.clock, log: this.log };
-    const change: RetirementsParts['change'] = (decide) => this.change(decide);
+    const change: RetirementsParts['change'] = (decide, asker) => this.change(decide, asker);
     this.retirements = new Retirements({ ...parts, change, graceMs: options.deletionGraceMs ?? 0 });
     const settle = (revision: number): Promise<void> => this.settle(revision);
     this.rounds = new CreationRounds({ ...parts, change, settle, meter: this.creations });
@@ -171,17 +172,22 @@ export class NamesrvService implements NameService, Component {
     return this.copy.listen(listener);
   }
 
-  async createTopic(draft: TopicDraft): Promise<Topic> {
+  async createTopic(draft: TopicDraft, asker?: Asker): Promise<Topic> {
     const name = topicName(draft.name);
     if (isInnerTopic(name))
       throw new MqError('ILLEGAL_TOPIC', `topic ${name} is an inner topic: it is created when it is needed`);
     checkTopic(draft);
     checkMessageType(draft.type, topicTypes);
-    return this.rounds.make('topic', keys.topic(name), (round, found) => {
-      if (found) throw new MqError('ALREADY_EXISTS', `topic ${name} exists already`);
-      this.checkRoom('topics', round);
-      return this.newTopic(name, round, { ...draft, typeFixed: true });
-    });
+    return this.rounds.make(
+      'topic',
+      keys.topic(name),
+      (round, found) => {
+        if (found) throw new MqError('ALREADY_EXISTS', `topic ${name} exists already`);
+        this.checkRoom('topics', round);
+        return this.newTopic(name, round, { ...draft, typeFixed: true });
+      },
+      asker,
+    );
   }
 
   async ensureTopic(given: string): Promise<Topic> {
@@ -221,27 +227,37 @@ export class NamesrvService implements NameService, Component {
     );
   }
 
-  async updateTopic(given: string, change: TopicChange): Promise<Topic> {
+  async updateTopic(given: string, change: TopicChange, asker?: Asker): Promise<Topic> {
     const name = topicName(given);
     checkTopic(change);
-    return this.alter<TopicRecord>(keys.topic(name), noTopic(name, false), (topic) => changedTopic(topic, change));
+    return this.alter<TopicRecord>(
+      keys.topic(name),
+      noTopic(name, false),
+      (topic) => changedTopic(topic, change),
+      asker,
+    );
   }
 
-  async deleteTopic(given: string, how: DeletionCall = {}): Promise<void> {
+  async deleteTopic(given: string, how: DeletionCall = {}, asker?: Asker): Promise<void> {
     const name = topicName(given);
     if (name === auditTopic)
       throw new MqError('ILLEGAL_TOPIC', `topic ${name} holds the audit log, and is never deleted`);
-    await this.retirements.delete('topic', keys.topic(name), noTopic(name, false), how);
+    await this.retirements.delete('topic', keys.topic(name), noTopic(name, false), how, asker);
   }
 
-  async createGroup(draft: GroupDraft): Promise<ConsumerGroup> {
+  async createGroup(draft: GroupDraft, asker?: Asker): Promise<ConsumerGroup> {
     const name = groupName(draft.name);
     checkGroup(draft);
-    return this.rounds.make('group', keys.group(name), (round, found) => {
-      if (found) throw new MqError('ALREADY_EXISTS', `consumer group ${name} exists already`);
-      this.checkRoom('groups', round);
-      return this.newGroup(name, round, draft);
-    });
+    return this.rounds.make(
+      'group',
+      keys.group(name),
+      (round, found) => {
+        if (found) throw new MqError('ALREADY_EXISTS', `consumer group ${name} exists already`);
+        this.checkRoom('groups', round);
+        return this.newGroup(name, round, draft);
+      },
+      asker,
+    );
   }
 
   async ensureGroup(given: string): Promise<ConsumerGroup> {
@@ -259,23 +275,28 @@ export class NamesrvService implements NameService, Component {
     );
   }
 
-  async updateGroup(given: string, change: GroupChange): Promise<ConsumerGroup> {
+  async updateGroup(given: string, change: GroupChange, asker?: Asker): Promise<ConsumerGroup> {
     const name = groupName(given);
     checkGroup(change);
-    return this.alter<GroupRecord>(keys.group(name), noGroup(name), (group) => changedGroupRecord(group, change));
+    return this.alter<GroupRecord>(
+      keys.group(name),
+      noGroup(name),
+      (group) => changedGroupRecord(group, change),
+      asker,
+    );
   }
 
-  async deleteGroup(given: string, how: DeletionCall = {}): Promise<void> {
+  async deleteGroup(given: string, how: DeletionCall = {}, asker?: Asker): Promise<void> {
     const name = groupName(given);
-    await this.retirements.delete('group', keys.group(name), noGroup(name), how);
+    await this.retirements.delete('group', keys.group(name), noGroup(name), how, asker);
   }
 
   retired(): Promise<RetiredList> {
     return Promise.resolve(this.retirements.list());
   }
 
-  async restore(kind: RetiredKind, id: number, how: RestoreCall = {}): Promise<void> {
-    await this.retirements.restore(kind, id, how);
+  async restore(kind: RetiredKind, id: number, how: RestoreCall = {}, asker?: Asker): Promise<void> {
+    await this.retirements.restore(kind, id, how, asker);
   }
 
   async forgetMembers(brokerSet: string): Promise<BrokerSet> {
@@ -366,7 +387,7 @@ export class NamesrvService implements NameService, Component {
     return asked;
   }
 
-  private alter<T extends object>(key: string, absent: MqError, change: (record: T) => T): Promise<T> {
+  private alter<T extends object>(key: string, absent: MqError, change: (record: T) => T, asker?: Asker): Promise<T> {
     return this.change<T>(async () => {
       const found = await this.store.get(key);
       const record = recordOf<T>(found);
@@ -375,13 +396,14 @@ export class NamesrvService implements NameService, Component {
       if (changed === record) return { result: record, seen: found.modRevision };
       const compare = [{ key, modRevision: found.modRevision }];
       return { result: changed, write: { compare, puts: [{ key, value: JSON.stringify(changed) }] } };
-    });
+    }, asker);
   }
 
   /** Decides, writes by comparing what the decision rests on, and decides again if that has changed meanwhile. */
-  private async change<T>(decide: () => Promise<Decision<T>>): Promise<T> {
+  private async change<T>(decide: () => Promise<Decision<T>>, asker?: Asker): Promise<T> {
     for (let conflicts = 0; conflicts < conflictsMax; conflicts += 1) {
       const { result, write, seen } = await decide();
+      if (write && asker?.cancelled) throw nobodyWaits();
       const change: Committed = write ? await this.changes.commit(write) : { applied: true, revision: seen ?? 0 };
       if (!change.applied) continue;
       await this.settle(change.revision);

@@ -8,6 +8,7 @@ import {
   topicDraftFromWire,
   topicToWire,
   updateToWire,
+  type Asker,
   type DirectoryUpdate,
   type NameService,
 } from '@cometmq/client';
@@ -36,11 +37,11 @@ export function namingService(nameService: NameService, waitingMax = waitingUsua
   function method<Q, A>(
     requests: { decode(bytes: Uint8Array): Q },
     answers: { encode(answer: A & { revision: number }): { finish(): Uint8Array } },
-    act: (request: Q) => Promise<A>,
+    act: (request: Q, asker: Asker) => Promise<A>,
   ): GrpcMethod {
-    const handler = answering(async (bytes) => {
+    const handler = answering(async (bytes, call) => {
       told.begin();
-      const answer = await act(decoded(requests, bytes));
+      const answer = await act(decoded(requests, bytes), call);
       return answers.encode({ ...answer, revision: told.revision }).finish();
     });
     return { kind: 'unary', handler };
@@ -76,35 +77,39 @@ export function namingService(nameService: NameService, waitingMax = waitingUsua
           });
         },
       },
-      CreateTopic: method(TopicDraft, TopicAnswer, (draft) =>
-        topic(nameService.createTopic(topicDraftFromWire(draft))),
+      CreateTopic: method(TopicDraft, TopicAnswer, (draft, asker) =>
+        topic(nameService.createTopic(topicDraftFromWire(draft), asker)),
       ),
       EnsureTopic: method(NameRequest, TopicAnswer, ({ name }) => topic(nameService.ensureTopic(name))),
       FixTopicType: method(FixTopicTypeRequest, TopicAnswer, ({ name, type }) =>
         topic(nameService.fixTopicType(name, type as MessageType)),
       ),
-      UpdateTopic: method(TopicDraft, TopicAnswer, (draft) => {
+      UpdateTopic: method(TopicDraft, TopicAnswer, (draft, asker) => {
         const { name, type, ...change } = topicDraftFromWire(draft);
         if (type !== undefined) throw new MqError('BAD_REQUEST', 'the type of a topic does not change');
-        return topic(nameService.updateTopic(name, change));
+        return topic(nameService.updateTopic(name, change, asker));
       }),
-      DeleteTopic: method(NameRequest, DoneAnswer, ({ name, ...how }) => done(nameService.deleteTopic(name, how))),
-      CreateGroup: method(GroupDraft, GroupAnswer, (draft) =>
-        group(nameService.createGroup(groupDraftFromWire(draft))),
+      DeleteTopic: method(NameRequest, DoneAnswer, ({ name, ...how }, asker) =>
+        done(nameService.deleteTopic(name, how, asker)),
+      ),
+      CreateGroup: method(GroupDraft, GroupAnswer, (draft, asker) =>
+        group(nameService.createGroup(groupDraftFromWire(draft), asker)),
       ),
       EnsureGroup: method(NameRequest, GroupAnswer, ({ name }) => group(nameService.ensureGroup(name))),
-      UpdateGroup: method(GroupDraft, GroupAnswer, (draft) => {
+      UpdateGroup: method(GroupDraft, GroupAnswer, (draft, asker) => {
         const { name, ...change } = groupDraftFromWire(draft);
-        return group(nameService.updateGroup(name, change));
+        return group(nameService.updateGroup(name, change, asker));
       }),
-      DeleteGroup: method(NameRequest, DoneAnswer, ({ name, ...how }) => done(nameService.deleteGroup(name, how))),
+      DeleteGroup: method(NameRequest, DoneAnswer, ({ name, ...how }, asker) =>
+        done(nameService.deleteGroup(name, how, asker)),
+      ),
       ListRetired: method(internal.ListRetiredRequest, internal.ListRetiredAnswer, async () => {
         const { retired, graceMs } = await nameService.retired();
         return { retired: [...retired], graceMs };
       }),
-      Restore: method(internal.RestoreRequest, DoneAnswer, ({ kind, id, replace, who }) => {
+      Restore: method(internal.RestoreRequest, DoneAnswer, ({ kind, id, replace, who }, asker) => {
         if (kind !== 'topic' && kind !== 'group') throw new MqError('BAD_REQUEST', 'kind: must be topic or group');
-        return done(nameService.restore(kind, id, { replace, who }));
+        return done(nameService.restore(kind, id, { replace, who }, asker));
       }),
       EnsureInnerTopic: method(NameRequest, TopicAnswer, ({ name }) => topic(nameService.ensureInnerTopic(name))),
       ForgetMembers: method(NameRequest, BrokerSetAnswer, async ({ name }) => ({

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-import type { DeletionCall, RestoreCall, RetiredKind, RetiredList } from '@cometmq/client';
+import type { Asker, DeletionCall, RestoreCall, RetiredKind, RetiredList } from '@cometmq/client';
 import type { Compare, KeyValue, MetadataStore, Put } from '@cometmq/metadata';
 import type { ConsumerGroup, Topic } from '@cometmq/model';
 import { failureFacts, MqError, type Clock, type Timer } from '@cometmq/shared';
@@ -17,7 +17,7 @@ export interface RetirementsParts {
   readonly log: Logger;
   /** 0: a deletion is for good at once. */
   readonly graceMs: number;
-  readonly change: <T>(decide: () => Promise<Decision<T>>) => Promise<T>;
+  readonly change: <T>(decide: () => Promise<Decision<T>>, asker?: Asker) => Promise<T>;
 }
 
 /** So many wait to be gone; no more are deleted but for good at once. */
@@ -80,7 +80,13 @@ export class Retirements {
   }
 
   /** @throws MqError FORBIDDEN where too many wait to be gone */
-  delete(kind: RetiredKind, key: string, absent: MqError, { now = false, who = '' }: DeletionCall): Promise<void> {
+  delete(
+    kind: RetiredKind,
+    key: string,
+    absent: MqError,
+    { now = false, who = '' }: DeletionCall,
+    asker?: Asker,
+  ): Promise<void> {
     const { store, copy, clock, graceMs, change } = this.parts;
     const isFinal = now || graceMs === 0;
     if (!isFinal && copy.retiredCount >= retiredMax) {
@@ -99,7 +105,7 @@ export class Retirements {
       const retired: RetiredRecord = { kind, record, who, deletedMs, goneMs: deletedMs + graceMs, goneServedMs };
       const puts = [{ key: keys.retiredOf(kind, record.id), value: JSON.stringify(retired) }];
       return { result: undefined, write: { compare, puts, deletes: [key] } };
-    });
+    }, asker);
   }
 
   /** @throws MqError TOPIC_NOT_FOUND, CONSUMER_GROUP_NOT_FOUND while a deletion of this name can be taken back */
@@ -124,7 +130,12 @@ export class Retirements {
   }
 
   /** @throws MqError NOT_FOUND, ALREADY_EXISTS */
-  restore(kind: RetiredKind, id: number, { replace = false, who = '' }: RestoreCall = {}): Promise<void> {
+  restore(
+    kind: RetiredKind,
+    id: number,
+    { replace = false, who = '' }: RestoreCall = {},
+    asker?: Asker,
+  ): Promise<void> {
     const { store, log, change } = this.parts;
     const from = keys.retiredOf(kind, id);
     return change<void>(async () => {
@@ -149,7 +160,7 @@ export class Retirements {
       const instead = this.retiredInstead(kind, newer, retired, who, goneServedMs);
       const puts = [{ key: to, value: JSON.stringify(again) }, ...instead];
       return { result: undefined, write: { compare, puts, deletes: [from] } };
-    });
+    }, asker);
   }
 
   /** What has the name of something that comes back can itself be brought back, for as long as that could at least. */
