@@ -7,6 +7,7 @@ import {
   userChangeFromWire,
   userDraftFromWire,
   userToWire,
+  type Asker,
   type IdentityService,
 } from '@cometmq/client';
 import { answering, failWith, type GrpcMethod, type MessageSink } from '@cometmq/rpc';
@@ -18,10 +19,13 @@ import type { NameServiceEndpoint } from './naming-service.js';
 /** `IdentityService` for other processes. A watcher that takes nothing is sent away: it comes again, and is told the whole. */
 export function identityDoor(identities: IdentityService): NameServiceEndpoint {
   const watchers = new Set<MessageSink>();
-  function method<Q>(codec: { decode(bytes: Uint8Array): Q }, act: (request: Q) => Promise<Uint8Array>): GrpcMethod {
+  function method<Q>(
+    codec: { decode(bytes: Uint8Array): Q },
+    act: (request: Q, asker: Asker) => Promise<Uint8Array>,
+  ): GrpcMethod {
     return {
       kind: 'unary',
-      handler: answering(async (bytes) => act(decoded(codec, bytes))),
+      handler: answering(async (bytes, call) => act(decoded(codec, bytes), call)),
     };
   }
   const { UserAnswer, IdentityAnswer } = internal;
@@ -59,18 +63,18 @@ export function identityDoor(identities: IdentityService): NameServiceEndpoint {
           });
         },
       },
-      CreateUser: method(internal.UserDraft, async (draft) =>
-        UserAnswer.encode({ user: userToWire(await identities.createUser(userDraftFromWire(draft))) }).finish(),
+      CreateUser: method(internal.UserDraft, async (draft, asker) =>
+        UserAnswer.encode({ user: userToWire(await identities.createUser(userDraftFromWire(draft), asker)) }).finish(),
       ),
-      UpdateUser: method(internal.UserChange, async (change) =>
+      UpdateUser: method(internal.UserChange, async (change, asker) =>
         UserAnswer.encode({
-          user: userToWire(await identities.updateUser(change.name, userChangeFromWire(change))),
+          user: userToWire(await identities.updateUser(change.name, userChangeFromWire(change), asker)),
         }).finish(),
       ),
-      DeleteUser: method(internal.UserRequest, ({ name }) => done(identities.deleteUser(name))),
+      DeleteUser: method(internal.UserRequest, ({ name }, asker) => done(identities.deleteUser(name, asker))),
       RevokeToken: method(internal.RevokedToken, (token) => done(identities.revokeToken(token))),
-      SetPolicies: method(internal.UserPolicies, (policies) =>
-        done(identities.setPolicies(policiesFromWire(policies), policiesBefore(policies))),
+      SetPolicies: method(internal.UserPolicies, (policies, asker) =>
+        done(identities.setPolicies(policiesFromWire(policies), policiesBefore(policies), asker)),
       ),
     },
   };

@@ -209,6 +209,29 @@ it('makes no more users than may be, of those that come at once', async () => {
   expect(await codeOf(first.registry.createUser(draft('another')))).toBe('OK');
 });
 
+// Goal: what a caller has given up is not done when the instance gets to it: it may have been undone since. Method: a caller that
+// gives up while the store has yet to say what it holds.
+it('does nothing late for a caller that has given up', async () => {
+  const { store, first, second } = await opened();
+  await second.registry.createUser(draft('bob'));
+  await second.registry.createUser(draft('eve'));
+  const asker = { cancelled: false };
+  const asked = [
+    first.registry.createUser(draft('ann'), asker),
+    first.registry.updateUser('bob', { enabled: false }, asker),
+    first.registry.setPolicies({ user: 'bob', entries: [entry] }, undefined, asker),
+    first.registry.deleteUser('eve', asker),
+  ].map(codeOf);
+  asker.cancelled = true;
+  expect(await Promise.all(asked)).toEqual(Array(4).fill('CANCELLED'));
+  const { pairs } = await store.range('identities/users/');
+  expect(pairs.map(({ value }) => JSON.parse(value) as object)).toMatchObject([
+    { name: 'bob', enabled: true },
+    { name: 'eve' },
+  ]);
+  expect((await store.range('identities/policies/')).pairs).toEqual([]);
+});
+
 it('lets no change of two at once be lost', async () => {
   const { first, second } = await opened();
   await first.registry.createUser(draft('ann'));

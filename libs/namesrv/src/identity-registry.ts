@@ -8,7 +8,7 @@ import {
   userName,
   usersMax,
 } from '@cometmq/auth';
-import type { IdentityService } from '@cometmq/client';
+import type { Asker, IdentityService } from '@cometmq/client';
 import type { Compare, MetadataStore, StoreUpdate } from '@cometmq/metadata';
 import { followsMetadata } from '@cometmq/model';
 import type {
@@ -24,6 +24,7 @@ import type {
 import { MqError, throwAssertion, type Clock, type Component, type Timer } from '@cometmq/shared';
 
 import { identityIn, type Identity } from './cluster.js';
+import { nobodyWaits } from './decision.js';
 import { keys, recordOf } from './keys.js';
 
 type Listener = (update: IdentityUpdate) => void;
@@ -62,6 +63,13 @@ interface Kind<T> {
   readonly put: (record: T, revision: number) => IdentityUpdate;
   /** Undefined: nobody has to be told. */
   readonly deleted: (name: string, revision: number) => IdentityUpdate | undefined;
+}
+
+interface Write {
+  readonly compare: readonly Compare[];
+  readonly put?: User;
+  readonly puts?: readonly { readonly key: string; readonly value: string }[];
+  readonly deletes?: readonly string[];
 }
 
 interface UsersMade {
@@ -141,15 +149,15 @@ export class IdentityRegistry implements IdentityService, Component {
     };
   }
 
-  async createUser(draft: UserDraft): Promise<User> {
+  async createUser(draft: UserDraft, asker?: Asker): Promise<User> {
     const user = newUser(draft, this.options.clock.wallMs());
-    const made = this.making.then(() => this.makeUser(user));
+    const made = this.making.then(() => this.makeUser(user, asker));
     this.making = made.catch(() => undefined); // Told to who asked.
     await made;
     return user;
   }
 
-  private async makeUser(user: User): Promise<void> {
+  private async makeUser(user: User, asker: Asker | undefined): Promise<void> {
     const { store } = this.options;
     const key = keys.user(user.name);
     for (let conflicts = 0; conflicts < conflictsMax; conflicts += 1) {
@@ -166,7 +174,7 @@ export class IdentityRegistry implements IdentityService, Component {
         { key, modRevision: 0 },
         { key: keys.usersMade, modRevision: counter?.modRevision ?? 0 },
       ];
-      if (await this.commit({ compare, put: user, puts: [{ key: keys.usersMade, value }] })) return;
+      if (await this.commit({ compare, put: user, puts: [{ key: keys.usersMade, value }] }, asker)) return;
     }
     throw new MqError('CONFLICT', 'others make users all the time; try again');
   }
@@ -192,30 +200,31 @@ export class IdentityRegistry implements IdentityService, Component {
     });
   }
 
-  async updateUser(given: string, change: UserChange): Promise<User> {
+  async updateUser(given: string, change: UserChange, asker?: Asker): Promise<User> {
     const name = userName(given);
     for (let conflicts = 0; conflicts < conflictsMax; conflicts += 1) {
       const { user, modRevision } = await this.found(name);
       const changed = changedUser(user, change);
       const others = isAdmin(user) && !isAdmin(changed) ? [await this.anotherAdmin(name)] : [];
       const compare = [{ key: keys.user(name), modRevision }, ...others];
-      if (await this.commit({ compare, put: changed })) return changed;
+      if (await this.commit({ compare, put: changed }, asker)) return changed;
     }
     throw new MqError('CONFLICT', 'others change the same user all the time; try again');
   }
 
-  async deleteUser(given: string): Promise<void> {
+  async deleteUser(given: string, asker?: Asker): Promise<void> {
     const name = userName(given);
     for (let conflicts = 0; conflicts < conflictsMax; conflicts += 1) {
       const { user, modRevision } = await this.found(name);
       const others = isAdmin(user) ? [await this.anotherAdmin(name)] : [];
       const deletes = [keys.user(name), keys.policiesOf(name)];
-      if (await this.commit({ compare: [{ key: keys.user(name), modRevision }, ...others], deletes })) return;
+      const compare = [{ key: keys.user(name), modRevision }, ...others];
+      if (await this.commit({ compare, deletes }, asker)) return;
     }
     throw new MqError('CONFLICT', 'others change the same user all the time; try again');
   }
 
-  async setPolicies(given: UserPolicies, before?: readonly PolicyEntry[]): Promise<void> {
+  async setPolicies(given: UserPolicies, before?: readonly PolicyEntry[], asker?: Asker): Promise<void> {
     const policies = checkedPolicies({ ...given, user: userName(given.user) });
     const key = keys.policiesOf(policies.user);
     for (let conflicts = 0; conflicts < conflictsMax; conflicts += 1) {
@@ -232,14 +241,8 @@ export class IdentityRegistry implements IdentityService, Component {
         compare.push({ key, modRevision: pair?.modRevision ?? 0 });
       }
       const isNone = policies.entries.length === 0;
-      if (
-        await this.commit({
-          compare,
-          ...(isNone ? { deletes: [key] } : { puts: [{ key, value: JSON.stringify(policies) }] }),
-        })
-      ) {
-        return;
-      }
+      const change = isNone ? { deletes: [key] } : { puts: [{ key, value: JSON.stringify(policies) }] };
+      if (await this.commit({ compare, ...change }, asker)) return;
     }
     throw new MqError('CONFLICT', 'others change the same user all the time; try again');
   }
@@ -279,12 +282,8 @@ export class IdentityRegistry implements IdentityService, Component {
   }
 
   /** False: what was compared is not so any more. */
-  private async commit(write: {
-    readonly compare: readonly Compare[];
-    readonly put?: User;
-    readonly puts?: readonly { readonly key: string; readonly value: string }[];
-    readonly deletes?: readonly string[];
-  }): Promise<boolean> {
+  private async commit(write: Write, asker?: Asker): Promise<boolean> {
+    if (asker?.cancelled) throw nobodyWaits();
     const { store, clusterId } = this.options;
     const { put, puts = [], deletes = [] } = write;
     const { applied } = await store.commit({
