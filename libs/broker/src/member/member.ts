@@ -319,7 +319,8 @@ export class Member implements SetMember, MemberMoves {
     if (self.attachedTo || role.is === 'leading') self.noLeaderSinceMs = this.parts.clock.monotonicMs();
     self.attachedTo = undefined;
     if (role.is === 'following') {
-      role.stream?.leave();
+      if (why) role.stream?.leave();
+      else role.stream?.close(); // It stands, or follows another one: it is there, and must not be left out.
       role.stream = undefined;
       role.timer?.cancel();
       role.timer = undefined;
