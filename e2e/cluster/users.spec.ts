@@ -2,7 +2,7 @@
  * Goal: in a cluster of processes nobody is let in but users, and a change is felt by every proxy within a second; between the
  * processes nobody is let in but themselves. Method: the processes as they are started, two proxies, a client that keeps nothing.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 
@@ -13,8 +13,6 @@ import { MqError, Prng, systemClock } from '@cometmq/shared';
 
 import { certificateFiles, renewCertificate, type CertifiedRole } from '../../tools/cluster/certificates.ts';
 import { freshCluster } from '../support/cluster.js';
-import { root } from '../support/process.js';
-import { methodsIn, tooMuch, tryDoors, type Door } from '../kubernetes/stranger-calls.ts';
 import { until } from '../support/until.js';
 
 let cluster: Awaited<ReturnType<typeof freshCluster>>;
@@ -155,22 +153,3 @@ it('no secret is in etcd or in what was said', () => {
     expect(readFileSync(join(cluster.home, 'logs', `${name}.log`), 'utf8')).not.toContain(secret);
   }
 });
-
-it('gives a stranger who tries every port nothing but what the documents list as open', async () => {
-  const at = (name: string, url: string): Door => ({ name, host: '127.0.0.1', port: Number(url.split(':').at(-1)) });
-  const doors = cluster.processes.flatMap(({ name, address, watchUrl }) => [at(name, address), at(name, watchUrl)]);
-  const files = readdirSync(join(root, 'proto'), { recursive: true, encoding: 'utf8' }).filter((each) =>
-    each.endsWith('.proto'),
-  );
-  const methods = methodsIn(files.map((each) => readFileSync(join(root, 'proto', each), 'utf8')));
-  expect(methods).toEqual(expect.arrayContaining(['/cometmq.v1.BrokerService/AppendAudit', '/etcdserverpb.KV/Range']));
-  const tried = await tryDoors(doors, methods);
-  expect(tooMuch(tried)).toEqual([]);
-  expect(tried.shut).toBe(0);
-  // It does hear what is open, so it would hear what should not be.
-  expect(tried.given).toContainEqual(
-    expect.objectContaining({ door: 'proxy-0', what: '/grpc.health.v1.Health/Check' }),
-  );
-  expect(tried.given).toContainEqual(expect.objectContaining({ door: 'dashboard-api', what: 'GET /api/v1/health' }));
-  expect(tried.given).toContainEqual(expect.objectContaining({ door: 'broker-0', what: 'GET /metrics' }));
-}, 120_000);

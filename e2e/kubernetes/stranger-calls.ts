@@ -1,6 +1,6 @@
 /**
- * Somebody who has no credentials and tries every port there is, in every way it can think of, and says what it was given. Needs
- * nothing but Node.js, so that it can be carried anywhere as one text.
+ * Somebody who has no credentials, or none that are good for it, and tries every port there is, in every way it can think of, and says
+ * what it was given. Needs nothing but Node.js, so that it can be carried anywhere as one text.
  */
 import { request } from 'node:http';
 import { connect as connectHttp2, constants, type ClientHttp2Session } from 'node:http2';
@@ -12,6 +12,14 @@ export interface Door {
   readonly name: string;
   readonly host: string;
   readonly port: number;
+}
+
+/** What is brought along. */
+export interface Brought {
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A certificate of its own, as PEM. */
+  readonly cert?: string;
+  readonly key?: string;
 }
 
 /** A call that was done, or an answer that says something. */
@@ -36,7 +44,10 @@ const pageMs = 20_000;
 /** A packet that a network drops is not waited for longer, nor a stream that says nothing. */
 const waitMs = 5_000;
 const atOnce = 8;
-const unauthorized = 40_100;
+/** Where none is named, some servers shake no hands, whoever calls. */
+const servername = 'localhost';
+/** UNAUTHORIZED; and TOO_MANY_REQUESTS, to who was refused too often. */
+const refusals: readonly (number | undefined)[] = [40_100, 42_900];
 /** Asked on every port, whatever it is for. */
 const pages = [
   ...['/', '/metrics', '/healthz', '/readyz', '/health', '/version', '/config', '/debug/pprof/', '/api/v1/cluster'],
@@ -44,7 +55,11 @@ const pages = [
 ];
 
 /** @param methods `/package.Service/Method` */
-export async function tryDoors(doors: readonly Door[], methods: readonly string[]): Promise<Tried> {
+export async function tryDoors(
+  doors: readonly Door[],
+  methods: readonly string[],
+  brought: Brought = {},
+): Promise<Tried> {
   const given: Given[] = [];
   const sums = { shut: 0, open: 0, calls: 0 };
   const left = [...doors];
@@ -57,8 +72,8 @@ export async function tryDoors(doors: readonly Door[], methods: readonly string[
       sums.open += 1;
       const { name, port } = door;
       const note = (how: string, what: string): void => void given.push({ door: name, port, how, what });
-      sums.calls += await askPages(door, note);
-      for (const secure of [false, true]) sums.calls += await callAll(door, secure, methods, note);
+      sums.calls += await askPages(door, brought, note);
+      for (const secure of [false, true]) sums.calls += await callAll(door, secure, methods, brought, note);
     }
   };
   await Promise.all(Array.from({ length: atOnce }, work));
@@ -80,11 +95,11 @@ function listens({ host, port }: Door): Promise<boolean> {
   });
 }
 
-async function askPages(door: Door, note: Note): Promise<number> {
+async function askPages(door: Door, brought: Brought, note: Note): Promise<number> {
   let calls = 0;
   const ask = async (method: string, path: string): Promise<string | undefined> => {
     calls += 1;
-    const { status, text } = await asked(door, method, path);
+    const { status, text } = await asked(door, method, path, brought);
     if (status < 200 || status >= 300) return undefined;
     note('http', `${method} ${path}`);
     return text;
@@ -98,7 +113,7 @@ async function askPages(door: Door, note: Note): Promise<number> {
     }
   }
   // The answer to a handshake without a certificate, where one is asked for, is an alert.
-  if ((await asked(door, 'GET', '/', true)).status > 0) note('https', 'GET /');
+  if ((await asked(door, 'GET', '/', brought, true)).status > 0) note('https', 'GET /');
   return calls;
 }
 
@@ -106,12 +121,13 @@ function asked(
   { host, port }: Door,
   method: string,
   path: string,
+  { headers: more, cert, key }: Brought,
   secure = false,
 ): Promise<{ readonly status: number; readonly text: string }> {
   return new Promise((resolve) => {
     const none = (): void => resolve({ status: 0, text: '' });
-    const headers = { 'content-type': 'application/json', connection: 'close' };
-    const createConnection = () => connectTls({ host, port, rejectUnauthorized: false });
+    const headers = { 'content-type': 'application/json', connection: 'close', ...more };
+    const createConnection = () => connectTls({ host, port, servername, cert, key, rejectUnauthorized: false });
     const call = request({ host, port, method, path, headers, timeout: pageMs, ...(secure && { createConnection }) });
     call.once('response', (answer) => {
       let text = '';
@@ -125,14 +141,20 @@ function asked(
   });
 }
 
-async function callAll(door: Door, secure: boolean, methods: readonly string[], note: Note): Promise<number> {
-  const session = await opened(door, secure);
+async function callAll(
+  door: Door,
+  secure: boolean,
+  methods: readonly string[],
+  brought: Brought,
+  note: Note,
+): Promise<number> {
+  const session = await opened(door, secure, brought);
   if (!session) return 0;
   const how = secure ? 'grpcs' : 'grpc';
   try {
     await Promise.all(
       methods.map(async (path) => {
-        if (await called(session, path)) note(how, path);
+        if (await called(session, path, brought)) note(how, path);
       }),
     );
   } finally {
@@ -142,9 +164,15 @@ async function callAll(door: Door, secure: boolean, methods: readonly string[], 
 }
 
 /** Undefined: no HTTP/2 is spoken there with somebody like us. */
-function opened({ host, port }: Door, secure: boolean): Promise<ClientHttp2Session | undefined> {
+function opened(
+  { host, port }: Door,
+  secure: boolean,
+  { cert, key }: Brought,
+): Promise<ClientHttp2Session | undefined> {
   return new Promise((resolve) => {
-    const session = connectHttp2(`${secure ? 'https' : 'http'}://${host}:${port}`, { rejectUnauthorized: false });
+    const session = connectHttp2(`${secure ? 'https' : 'http'}://${host}:${port}`, {
+      ...{ servername, cert, key, rejectUnauthorized: false },
+    });
     const give = (found: ClientHttp2Session | undefined): void => {
       clearTimeout(timer);
       if (!found) session.destroy();
@@ -158,7 +186,7 @@ function opened({ host, port }: Door, secure: boolean): Promise<ClientHttp2Sessi
 }
 
 /** True where it was done, or was answered with anything but a refusal. */
-function called(session: ClientHttp2Session, path: string): Promise<boolean> {
+function called(session: ClientHttp2Session, path: string, { headers: more }: Brought): Promise<boolean> {
   return new Promise((resolve) => {
     if (session.destroyed) {
       resolve(false);
@@ -167,7 +195,7 @@ function called(session: ClientHttp2Session, path: string): Promise<boolean> {
     const stream = session.request({
       [constants.HTTP2_HEADER_METHOD]: 'POST',
       [constants.HTTP2_HEADER_PATH]: path,
-      ...{ 'content-type': 'application/grpc', te: 'trailers', 'x-mq-client-id': 'stranger' },
+      ...{ 'content-type': 'application/grpc', te: 'trailers', 'x-mq-client-id': 'stranger', ...more },
     });
     let bytes = Buffer.alloc(0);
     let status = '';
@@ -175,7 +203,7 @@ function called(session: ClientHttp2Session, path: string): Promise<boolean> {
       clearTimeout(timer);
       stream.close();
       const code = codeIn(bytes.subarray(5));
-      resolve(bytes.length > 5 ? code !== unauthorized : status === '0');
+      resolve(bytes.length > 5 ? !refusals.includes(code) : status === '0');
     };
     const timer = setTimeout(end, waitMs);
     const hear = (headers: Readonly<Record<string, unknown>>): void => {

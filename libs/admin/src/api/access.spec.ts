@@ -110,6 +110,18 @@ it('nobody may do anything but look whether it lives, and log in', async () => {
   }
 }, 60_000);
 
+it('what is open is open to who brings a token that is not good any more', async () => {
+  const ended = await bearer('ann');
+  identities.user('ann', 'another-secret', { secretVersion: 2 });
+  for (const headers of [ended, { authorization: 'Bearer garbage' }]) {
+    expect(await ask('GET', '/health', headers)).toMatchObject({ status: 200 });
+    expect(await ask('GET', '/session', headers)).toMatchObject({ status: 200, body: { login: true } });
+    const anew = await ask('POST', '/login', headers, { user: 'ann', secret: 'another-secret' });
+    expect(anew).toMatchObject({ status: 200, body: { token: expect.any(String) } });
+    expect(await ask('GET', '/topics', headers)).toMatchObject({ status: 401 });
+  }
+});
+
 it('a user without policies may see that there is nothing for it', async () => {
   let headers = await bearer('ann');
   for (const { id, method, path } of await operations()) {

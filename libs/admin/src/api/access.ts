@@ -47,7 +47,7 @@ export function addAccess(app: FastifyInstance, identity: AdminIdentity | undefi
   app.addHook('onRequest', async (request, reply) => {
     if (!identity) return;
     const rule = ruleOf(request);
-    const caller = rule === undefined ? undefined : await callerIn(request, reply, identity);
+    const caller = rule === undefined ? undefined : await callerFor(rule, request, reply, identity);
     if (caller) {
       request.principal = caller.principal();
       if (rule !== undefined) request.standing = standingOf(request, caller, rule, identity);
@@ -99,6 +99,16 @@ function ruleOf({ routeOptions }: FastifyRequest): Rule | undefined {
   const { operationId } = (routeOptions.schema ?? {}) as { operationId?: string };
   if (operationId === undefined) return undefined;
   return rules[operationId] ?? onlySuper;
+}
+
+/** What is open to everybody is open to who brings a token that has ended, too: to log in anew, for one. */
+async function callerFor(rule: Rule, ...asked: Parameters<typeof callerIn>): Promise<Caller | undefined> {
+  try {
+    return await callerIn(...asked);
+  } catch (caught) {
+    if (rule === 'open' && MqError.from(caught).code === 'UNAUTHORIZED') return undefined;
+    throw caught;
+  }
 }
 
 /** Undefined: the request says nothing of it. @throws MqError UNAUTHORIZED, FORBIDDEN, UNAVAILABLE */
