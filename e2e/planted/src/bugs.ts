@@ -39,14 +39,14 @@ export const bugs: readonly Bug[] = [
   {
     name: 'a write is taken for durable before it is synced',
     layer: 'crash states',
-    plants: [{ file: writer, from: 'file.writeDurably(batch.pieces, at)', to: 'file.write(batch.pieces, at)' }],
+    plants: [{ file: writer, from: 'file.writeDurably(pieces, at)', to: 'file.write(pieces, at)' }],
     watch: { specs: [storeLog('commit-log'), storeLog('recovery')] },
     secondsMax: 120,
   },
   {
     name: 'the same, seen from outside: a send is acknowledged before a quorum has synced it',
     layer: 'simulation',
-    plants: [{ file: writer, from: 'file.writeDurably(batch.pieces, at)', to: 'file.write(batch.pieces, at)' }],
+    plants: [{ file: writer, from: 'file.writeDurably(pieces, at)', to: 'file.write(pieces, at)' }],
     watch: { ...set, seeds: 3 },
     secondsMax: 120,
     quick: true,
@@ -57,8 +57,8 @@ export const bugs: readonly Bug[] = [
     plants: [
       {
         file: writer,
-        from: '      else this.fail(caught);\n      return false;\n    }\n  }\n\n  private becomeDurable',
-        to: '      return !(caught instanceof GaveWay);\n    }\n  }\n\n  private becomeDurable',
+        from: '      else this.fail(caught);\n      return false;\n    }\n  }\n\n  private async writeAndSync',
+        to: '      return !(caught instanceof GaveWay);\n    }\n  }\n\n  private async writeAndSync',
       },
     ],
     watch: { specs: [storeLog('commit-log'), storeLog('recovery'), 'libs/store/src/message-store.spec.ts'] },
@@ -70,8 +70,8 @@ export const bugs: readonly Bug[] = [
     plants: [
       {
         file: writer,
-        from: 'file.writeDurably(batch.pieces, at)',
-        to: 'file.writeDurably(batch.pieces, at).catch(() => file.writeDurably(batch.pieces, at))',
+        from: 'file.writeDurably(pieces, at)',
+        to: 'file.writeDurably(pieces, at).catch(() => file.writeDurably(pieces, at))',
       },
     ],
     watch: { specs: [storeLog('commit-log'), storeLog('recovery'), 'libs/store/src/message-store.spec.ts'] },
