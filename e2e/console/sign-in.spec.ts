@@ -124,6 +124,10 @@ it('asks who is there, takes the right secret only, changes what is asked for, a
   expect((await login(next)).status).toBe(401);
   await page.getByRole('table', { name: 'Audit' }).getByText('changeOwnSecret').first().waitFor();
   await page.getByRole('table', { name: 'Audit' }).getByText('createUser').first().waitFor();
+  // Of a login it is said who somebody said to be; in brackets where the secret was wrong.
+  const logins = page.getByRole('table', { name: 'Audit' }).getByRole('row').filter({ hasText: 'beginSession' });
+  await logins.getByText(user, { exact: true }).first().waitFor();
+  await logins.getByText(`(${user})`, { exact: true }).first().waitFor();
   expect(await browser.accessibility()).toEqual([]);
   await browser.picture('access');
   await page.context().clearCookies(); // The session ends.

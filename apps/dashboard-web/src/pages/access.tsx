@@ -343,13 +343,21 @@ function MayItBe() {
   );
 }
 
+/** Who did it. Of a login, who somebody said to be: in brackets where that was not believed. */
+function whoOf({ user, change, decision }: AuditRecord): string {
+  if (user !== undefined && user !== '') return user;
+  const said = (change as { readonly user?: unknown } | undefined)?.user;
+  if (typeof said !== 'string') return '';
+  return decision === 'done' ? said : `(${said})`;
+}
+
 function Audit() {
   const words = useWords();
   const { pages, items } = usePages('listAudit', { query: { limit: 100 } });
   const columns = useMemo<Column<AuditRecord>[]>(
     () => [
       { id: 'at', head: words.time, by: ({ time }) => time, cell: ({ time }) => <Ago ms={Date.parse(time)} /> },
-      { id: 'who', head: words.who, by: ({ user = '' }) => user, cell: ({ user = '' }) => user },
+      { id: 'who', head: words.who, by: whoOf, cell: whoOf },
       { id: 'from', head: words.fromAddress, by: ({ from }) => from, cell: ({ from }) => from },
       { id: 'what', head: words.action, by: ({ operation }) => operation, cell: ({ operation }) => operation },
       {
@@ -359,7 +367,9 @@ function Audit() {
       {
         ...{ id: 'decision', head: words.decision, by: ({ decision }) => decision },
         cell: ({ decision, reason = '' }) => (
-          <Mark color={decision === 'done' ? 'gray' : 'red'}>{[decision, reason].join(' ').trim()}</Mark>
+          <Mark color={decision === 'done' ? 'gray' : 'red'}>
+            {[words.auditDecisions[decision], reason].join(' ').trim()}
+          </Mark>
         ),
       },
     ],

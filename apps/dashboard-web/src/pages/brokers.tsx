@@ -123,7 +123,7 @@ function Members({ name }: { readonly name: string }) {
                 </Table.Td>
                 <Table.Td>{roleOf(words, said, member)}</Table.Td>
                 <Table.Td>{member.inSync ? words.yes : words.no}</Table.Td>
-                <Table.Td ta="right">
+                <Table.Td ta="right" style={{ whiteSpace: 'nowrap' }}>
                   {member.lagBytes === undefined
                     ? ''
                     : `${bytes(member.lagBytes)}${member.lagMs === undefined ? '' : ` / ${duration(member.lagMs)}`}`}

@@ -200,6 +200,7 @@ export const en = {
   decisions: 'Decisions',
   who: 'Who',
   decision: 'Decision',
+  auditDecisions: { done: 'done', failed: 'failed', refused: 'refused' },
   actions: 'Actions',
   found: 'Found',
   foundCount: (found: string) => `${found} found.`,

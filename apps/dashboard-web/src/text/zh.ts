@@ -191,6 +191,7 @@ export const zh: Words = {
   decisions: '裁决记录',
   who: '操作者',
   decision: '裁决',
+  auditDecisions: { done: '完成', failed: '失败', refused: '拒绝' },
   actions: '操作',
   found: '结果',
   foundCount: (found) => `找到 ${found} 条。`,
