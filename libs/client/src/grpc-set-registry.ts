@@ -102,7 +102,9 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
 
   async setStage(brokerSet: string, stage: BrokerSetStage, groupless = false): Promise<void> {
     const request = internal.SetStageRequest.encode({ brokerSet, stage, groupless }).finish();
-    await this.ask('SetStage', request, readAttemptMs, this.callMsMax);
+    // What comes late would undo what was said since: one instance at a time, which knows when it is given up.
+    const attemptMs = this.callMsMax / Math.max(2, this.options.addresses.length);
+    await this.ask('SetStage', request, attemptMs, this.callMsMax, true);
   }
 
   async electBeyond(brokerSet: string, member: MemberId): Promise<BeyondElection> {
@@ -120,8 +122,17 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
     return this.ask(method, request, leaseMs / attemptsInLease, Math.min(msMax, this.callMsMax));
   }
 
-  /** One instance after the other, each `attemptMs` after the one before or as soon as that has failed. */
-  private ask(method: string, request: Uint8Array, attemptMs: number, msMax: number): Promise<Uint8Array> {
+  /**
+   * One instance after the other, each `attemptMs` after the one before or as soon as that has failed. `alone`: the one before is
+   * given up then.
+   */
+  private ask(
+    method: string,
+    request: Uint8Array,
+    attemptMs: number,
+    msMax: number,
+    alone = false,
+  ): Promise<Uint8Array> {
     const { clock, addresses } = this.options;
     const path = setRegistryPath(method);
     const deadlineMs = clock.monotonicMs() + msMax;
@@ -152,9 +163,10 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
         const instance = (first + begun) % addresses.length;
         begun += 1;
         underWay += 1;
-        later(attemptMs);
+        if (!alone) later(attemptMs);
+        const untilMs = alone ? Math.min(deadlineMs, clock.monotonicMs() + attemptMs) : deadlineMs;
         this.channel(instance)
-          .unary(path, request, { deadlineMs })
+          .unary(path, request, { deadlineMs: untilMs })
           .then(
             (answer) => {
               underWay -= 1;

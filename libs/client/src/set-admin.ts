@@ -1,5 +1,7 @@
 import type { BrokerSetStage, LogPosition, MemberId } from '@cometmq/model';
 
+import type { Asker } from './name-service.js';
+
 /**
  * What operators say of broker sets, kept in the metadata. None of it is needed while a set has its members; each says what
  * it gives up.
@@ -12,7 +14,7 @@ export interface SetAdmin {
    *
    * @param groupless while it drains, its message groups are spread over the other sets from now on
    */
-  setStage(brokerSet: string, stage: BrokerSetStage, groupless?: boolean): Promise<void>;
+  setStage(brokerSet: string, stage: BrokerSetStage, groupless?: boolean, asker?: Asker): Promise<void>;
   /**
    * Lets one member lead alone, whatever the others have: for when too few of the set come back. What only they had is lost.
    * Ends by itself after five minutes, if it has not taken the lead by then.

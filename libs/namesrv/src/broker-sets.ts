@@ -9,6 +9,7 @@ import {
   type SetState,
 } from '@cometmq/model';
 import type {
+  Asker,
   BeyondElection,
   FormerMember,
   KeptLead,
@@ -25,6 +26,7 @@ import type { Logger } from '@cometmq/telemetry';
 
 import { checkEpoch, checkMemberClaim, checkSetName } from './checks.js';
 import { identityIn, mismatch, mismatchOf, type ClusterStore, type Identity } from './cluster.js';
+import { nobodyWaits } from './decision.js';
 import {
   brokerSetOf,
   keys,
@@ -269,7 +271,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
     throw changesTooOften(brokerSet);
   }
 
-  async setStage(brokerSet: string, stage: BrokerSetStage, groupsGo = false): Promise<void> {
+  async setStage(brokerSet: string, stage: BrokerSetStage, groupsGo = false, asker?: Asker): Promise<void> {
     if (!brokerSetStages.includes(stage)) {
       throw new MqError('BAD_REQUEST', `stage "${printable(stage)}" must be one of ${brokerSetStages.join(', ')}`);
     }
@@ -281,6 +283,7 @@ export class BrokerSets implements SetRegistry, SetAdmin {
       const record: StageRecord = { stage, ...(groupless && { groupless }), sinceMs: this.clock.wallMs() };
       const compare = [same(set), { key, modRevision: before?.modRevision ?? 0 }];
       if (!was && stage !== 'serving') compare.push(...(await this.otherServes(brokerSet)));
+      if (asker?.cancelled) throw nobodyWaits();
       if (stage === 'serving') return { compare, deletes: [key], result: undefined };
       return { compare, puts: [{ key: key, value: JSON.stringify(record) }], result: undefined };
     });

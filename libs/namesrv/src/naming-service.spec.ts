@@ -97,23 +97,6 @@ nameServiceContract('gRPC, namesrv before a store in memory', async (graceMs) =>
   return { nameService: await started(new GrpcNameService({ ...given, patience: patient })), close: stopAll };
 });
 
-/** A store that is slow to say what it holds: nothing before it is let. */
-class SlowStore extends FaultyStore {
-  private held: PromiseWithResolvers<void> | undefined;
-
-  hold(): void {
-    this.held = Promise.withResolvers();
-  }
-  release(): void {
-    this.held?.resolve();
-    this.held = undefined;
-  }
-  override async get(...asked: Parameters<MetadataStore['get']>): ReturnType<MetadataStore['get']> {
-    await this.held?.promise;
-    return super.get(...asked);
-  }
-}
-
 // Goal: what a caller has given up, and asked another instance for, is not done once more when the first one gets to it: it may
 // have been undone since. Method: two instances, of which the first one hears its store when the caller is long through.
 describe('an instance that comes to a call late', () => {
@@ -126,13 +109,13 @@ describe('an instance that comes to a call late', () => {
     { what: 'a change', before: [make], late: change(3), then: [change(4)], left: 4 },
   ])('makes nothing of it: $what', async ({ before, late, then, left }) => {
     const store = await memory();
-    const slow = new SlowStore(store);
+    const slow = new FaultyStore(store);
     const [first, second] = [await instance(slow), await instance(store)];
     const names = await nameService(first.address, second.address);
     for (const act of before) await act(names);
-    slow.hold();
+    slow.holdReads();
     for (const act of [late, ...then]) await act(names);
-    slow.release();
+    slow.letReads();
     // What comes behind it at the same instance is done after it.
     const behind = await nameService(first.address);
     await behind.createTopic({ name: 'behind' });

@@ -149,6 +149,25 @@ describe('a member whose name service', () => {
     expect(await registry.readSet('broker-0')).toEqual(await sets.readSet('broker-0'));
   });
 
+  it('comes late to what an operator has said does nothing of it any more', async () => {
+    await registry.acquireLeadership(claim, wanted);
+    const slow = new FaultyStore(store);
+    const [first, second] = [await instance(slow), await instance(store)];
+    const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
+    const addresses = [first.address, second.address];
+    const operator = await started(new GrpcSetRegistry({ addresses, clock, connect, callMsMax: 2_000 }));
+    slow.holdReads();
+    await operator.setStage('broker-0', 'gone');
+    await operator.setStage('broker-0', 'serving');
+    slow.letReads();
+    // What comes behind it at the same instance is done after it.
+    for (const name of ['behind', 'further']) {
+      await first.service.createTopic({ name });
+      await first.service.deleteTopic(name, { now: true });
+    }
+    expect(await store.get('stages/broker-0')).toBeUndefined();
+  });
+
   it('is away altogether is told so before long, and goes on when it is back', async () => {
     await registry.acquireLeadership(claim, wanted);
     store.leave();

@@ -8,6 +8,7 @@ import {
   wantedLeadFromWire,
   wantedMembersFromWire,
   beyondElectionToWire,
+  type Asker,
   type SetAdmin,
   type SetRegistry,
 } from '@cometmq/client';
@@ -21,9 +22,11 @@ export function setRegistryDoor(registry: SetRegistry & SetAdmin): GrpcService {
   function method<Q, A>(
     requests: { decode(bytes: Uint8Array): Q },
     answers: { encode(answer: A): { finish(): Uint8Array } },
-    act: (request: Q) => Promise<A>,
+    act: (request: Q, asker: Asker) => Promise<A>,
   ): GrpcMethod {
-    const handler = answering(async (bytes) => answers.encode(await act(decoded(requests, bytes))).finish());
+    const handler = answering(async (bytes, call) =>
+      answers.encode(await act(decoded(requests, bytes), call)).finish(),
+    );
     return { kind: 'unary', handler };
   }
   const done = async (asked: Promise<void>): Promise<internal.SetDoneAnswer> => {
@@ -61,8 +64,8 @@ export function setRegistryDoor(registry: SetRegistry & SetAdmin): GrpcService {
       WithdrawMember: method(MemberClaim, SetDoneAnswer, (claim) =>
         done(registry.withdrawMember(memberClaimFromWire(claim))),
       ),
-      SetStage: method(SetStageRequest, SetDoneAnswer, ({ brokerSet, stage, groupless }) =>
-        done(registry.setStage(brokerSet, stage as BrokerSetStage, groupless)),
+      SetStage: method(SetStageRequest, SetDoneAnswer, ({ brokerSet, stage, groupless }, asker) =>
+        done(registry.setStage(brokerSet, stage as BrokerSetStage, groupless, asker)),
       ),
       ElectBeyond: method(SetMemberRequest, BeyondElection, async ({ brokerSet, member }) =>
         beyondElectionToWire(await registry.electBeyond(brokerSet, memberId(member))),

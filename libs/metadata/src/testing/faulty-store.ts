@@ -23,6 +23,7 @@ export class FaultyStore implements MetadataStore {
   onMet: (what: 'away' | 'answer lost' | 'not heard') => void = () => undefined;
   private away = false;
   private deaf = false;
+  private held: PromiseWithResolvers<void> | undefined;
   private readonly watches = new Set<() => void>();
   private readonly turns = new Set<() => void>();
 
@@ -38,6 +39,16 @@ export class FaultyStore implements MetadataStore {
 
   leave(): void {
     this.away = true;
+  }
+
+  /** It says nothing of what it holds, until `letReads`. */
+  holdReads(): void {
+    this.held = Promise.withResolvers();
+  }
+
+  letReads(): void {
+    this.held?.resolve();
+    this.held = undefined;
   }
 
   /** Calls go through, but watches hear nothing until it is back. */
@@ -56,7 +67,8 @@ export class FaultyStore implements MetadataStore {
     for (const turn of this.turns) turn();
   }
 
-  get(key: string): Promise<KeyValue | undefined> {
+  async get(key: string): Promise<KeyValue | undefined> {
+    await this.held?.promise;
     return this.reach(() => this.store.get(key));
   }
   range(prefix: string): Promise<Range> {
