@@ -193,7 +193,13 @@ without stay without, by what the StatefulSet says, or after an uninstall by whe
 
 {{- define "cometmq.etcdEndpoints" -}}
 {{- if .Values.etcd.enabled -}}
-{{ ternary "https" "http" .Values.internalTls.enabled }}://{{ include "cometmq.host" (dict "root" . "service" "etcd") }}:2379
+{{- /* Each by a name of its own: through one address for all of them a connection may lead to one whose node is lost. */ -}}
+{{- $endpoints := list -}}
+{{- range until (int .Values.etcd.replicas) -}}
+{{- $host := printf "%s-etcd-%d.%s" (include "cometmq.fullname" $) . (include "cometmq.host" (dict "root" $ "service" "etcd-peers")) -}}
+{{- $endpoints = append $endpoints (printf "%s://%s:2379" (ternary "https" "http" $.Values.internalTls.enabled) $host) -}}
+{{- end -}}
+{{ join "," $endpoints }}
 {{- else -}}
 {{ required "etcd.external.endpoints: must name at least one, as etcd.enabled is false" (join "," .Values.etcd.external.endpoints) }}
 {{- end -}}

@@ -2,6 +2,8 @@ import { Etcd3, type IDuplexStream, type IOptions, type IWatchRequest, type IWat
 
 import { MqError, throwAssertion, type Clock } from '@cometmq/shared';
 
+import { EtcdHosts } from './etcd-hosts.js';
+
 export interface EtcdAddress {
   /** `http://host:port` or `https://host:port`, all of one kind. */
   readonly endpoints: readonly string[];
@@ -23,13 +25,26 @@ const callMsMax = 2_000;
 
 type Policy = ReturnType<NonNullable<NonNullable<IOptions['faultHandling']>['host']>>;
 
+type Stream = IDuplexStream<IWatchRequest, IWatchResponse>;
+
 /**
  * etcd3 with its own fault handling taken out. It repeats a transaction whose answer was lost, and the second answer
- * would say that the first one's comparison fails; and after three failures it doesn't ask an endpoint for five seconds.
- * What is repeated, and when, is decided by the store.
+ * would say that the first one's comparison fails; and where no endpoint answers it asks none for five seconds.
+ * What is repeated, and when, is decided by the store; which endpoint is asked, by `EtcdHosts`.
  */
 export class EtcdClient extends Etcd3 {
+  private readonly endpoints: EtcdHosts;
+  /** Those that go on. */
+  private readonly watches: Set<Stream>;
+  private readonly hostOf: WeakMap<Stream, string>;
+
   constructor(address: EtcdAddress, clock: Clock) {
+    const watches = new Set<Stream>();
+    const hostOf = new WeakMap<Stream, string>();
+    // Its watches hear nothing any more, and would not know for ten seconds.
+    const hosts = new EtcdHosts(address.endpoints.map(withoutScheme), clock, (host) => {
+      for (const stream of watches) if (hostOf.get(stream) === host) stream.cancel();
+    });
     super({
       hosts: [...address.endpoints],
       ...(address.tls && { credentials: credentials(address.tls) }),
@@ -45,8 +60,11 @@ export class EtcdClient extends Etcd3 {
       },
       // A deadline is wall time, for grpc-js, which turns it at once into time left.
       defaultCallOptions: (call) => (call.isStream ? {} : { deadline: clock.wallMs() + callMsMax }),
-      faultHandling: { host: () => plain, global: plain },
+      faultHandling: { host: (host) => hosts.policy(withoutScheme(host)), global: plain },
     });
+    this.endpoints = hosts;
+    this.watches = watches;
+    this.hostOf = hostOf;
   }
 
   /** Renewed certificates and authorities: for connections that are opened from now on. Calls under way end on theirs. */
@@ -78,12 +96,25 @@ export class EtcdClient extends Etcd3 {
    * of: when the connection breaks just then, what came between is never told.
    * The stream is refused by a member that has lost its cluster, else it would be told nothing for ever.
    */
-  watchStream(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>> {
-    return this.pool.withConnection('Watch', ({ client, metadata }) => {
+  watchStream(): Promise<Stream> {
+    return this.pool.withConnection('Watch', ({ resource, client, metadata }) => {
       const withLeader = metadata.clone();
       withLeader.set('hasleader', 'true');
-      return (client as unknown as WatchStub).watch(withLeader);
+      const stream = (client as unknown as WatchStub).watch(withLeader);
+      const { host } = resource as unknown as { readonly host: string };
+      this.hostOf.set(stream, host);
+      this.watches.add(stream);
+      stream.on('error', () => this.watches.delete(stream));
+      stream.on('end', () => this.watches.delete(stream));
+      return stream;
     });
+  }
+
+  /** The watch is over: it failed, or says nothing any more. The next one is somewhere else. */
+  watchLost(stream: Stream): void {
+    const host = this.hostOf.get(stream);
+    this.watches.delete(stream);
+    if (host !== undefined) this.endpoints.failed(host);
   }
 }
 
@@ -97,10 +128,12 @@ interface PoolParts {
 
 /** What etcd3 makes of etcd's proto file. */
 interface WatchStub {
-  watch(metadata: unknown): IDuplexStream<IWatchRequest, IWatchResponse>;
+  watch(metadata: unknown): Stream;
 }
 
 const tokenErrors = ['invalid auth token', 'auth store is old', 'user name is empty'];
+
+const withoutScheme = (endpoint: string): string => endpoint.replace(/^https?:\/\//, '');
 
 const never = (): { dispose(): void } => ({ dispose: () => undefined });
 /** Runs what it is given, once. */

@@ -165,6 +165,7 @@ export class EtcdStore implements MetadataStore {
           this.client.heard(error);
           if (!this.stopped) this.reach.lost(etcdError(error, this.options).reason);
         },
+        gaveUp: (stream) => this.client.watchLost(stream),
         found: () => this.reach.found(),
       },
       listener,

@@ -26,6 +26,7 @@ function world(range: WatchSource['range']): { source: WatchSource; lost: unknow
     bounds: { key: Buffer.from('a'), range_end: Buffer.from('b') },
     change: () => ({ key: 'a', pair: undefined }),
     lost: (error: unknown) => void lost.push(error),
+    gaveUp: () => undefined,
     found: () => undefined,
   } as unknown as WatchSource;
   return { source, lost, streams };

@@ -12,6 +12,8 @@ export interface WatchSource {
   /** Undefined: not for the listener's eyes. */
   change(event: IWatchResponse['events'][number]): Change | undefined;
   lost(error: unknown): void;
+  /** The stream is given up: it failed, or says nothing any more. */
+  gaveUp(stream: WatchStream): void;
   found(): void;
 }
 
@@ -101,13 +103,13 @@ export class WatchLoop {
     this.heard = true;
     if (response.canceled) {
       if (Number(response.compact_revision) > 0) this.nextRevision = undefined;
-      return this.again(new MqError('UNAVAILABLE', `etcd cancelled the watch: ${response.cancel_reason}`));
+      return this.again(new MqError('UNAVAILABLE', `etcd cancelled the watch: ${response.cancel_reason}`), true);
     }
     if (response.created) {
       const { cluster_id: etcd } = response.header;
       if (this.etcd !== undefined && this.etcd !== etcd) {
         this.nextRevision = undefined; // Its revisions count other changes.
-        return this.again(new MqError('UNAVAILABLE', 'another etcd cluster answers than before'));
+        return this.again(new MqError('UNAVAILABLE', 'another etcd cluster answers than before'), true);
       }
       this.etcd = etcd;
       const term = Number(response.header.raft_term);
@@ -115,7 +117,10 @@ export class WatchLoop {
       if (behind || term < this.term) {
         this.nextRevision = undefined;
         this.term = 0;
-        return this.again(new MqError('UNAVAILABLE', 'etcd is older than what it told before: a backup was restored'));
+        return this.again(
+          new MqError('UNAVAILABLE', 'etcd is older than what it told before: a backup was restored'),
+          true,
+        );
       }
       this.term = term;
       this.retryMs = retryMsMin;
@@ -154,11 +159,13 @@ export class WatchLoop {
     });
   }
 
-  private again(error: unknown): void {
+  /** @param answered etcd itself has ended it, and lives */
+  private again(error: unknown, answered = false): void {
     if (this.stopped) return;
     const old = this.stream;
     this.stream = undefined;
     old?.cancel();
+    if (old && !answered) this.source.gaveUp(old);
     this.source.lost(error);
     this.timer?.cancel();
     this.timer = this.clock.after(this.retryMs, () => void this.run());
