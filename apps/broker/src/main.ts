@@ -29,8 +29,10 @@ import {
   GrpcSetRegistry,
   processCallers,
   stopReason,
+  NameServers,
 } from '@cometmq/client';
 import {
+  addressesOf,
   FrontDoorServer,
   internalConnections,
   lookUpAhead,
@@ -61,13 +63,14 @@ void runProgram({
     rememberNames();
     const tls = processTlsOf(config, read, clock, (level, said, facts) => log[level](facts, said));
     const connect = processChannels(tls, clock);
+    const nameServers = new NameServers({ addresses: config.namesrvAddresses, clock, lookUp: addressesOf });
     const nameService = new GrpcNameService({
-      addresses: config.namesrvAddresses,
+      nameServers,
       connect: connect.namesrv,
       clock,
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
-    const registry = new GrpcSetRegistry({ addresses: config.namesrvAddresses, connect: connect.namesrv, clock });
+    const registry = new GrpcSetRegistry({ nameServers, connect: connect.namesrv, clock });
     const peers = new GrpcPeers({
       connect: connect.broker,
       refuses: (at, msMax) => refusesConnection(at, msMax, clock),
@@ -153,6 +156,7 @@ void runProgram({
         telemetry,
         ...(traces ? [traces] : []),
         ...(tls ? [tls] : []),
+        nameServers,
         nameService,
         registry,
         directory,

@@ -25,9 +25,11 @@ import {
   GrpcSetRegistry,
   LeaderChannels,
   Leaders,
+  NameServers,
 } from '@cometmq/client';
 import { auditLogOf, authSamples, gateFiles, gateOf } from '@cometmq/auth';
 import {
+  addressesOf,
   FrontDoorServer,
   internalConnections,
   podKubernetesApi,
@@ -67,14 +69,15 @@ void runProgram({
       connections: httpConnections(config),
       labels: { cluster: config.clusterName, node_type: 'dashboard-api', node_id: hostname() },
     });
+    const nameServers = new NameServers({ addresses: config.namesrvAddresses, clock, lookUp: addressesOf });
     const nameService = new GrpcNameService({
-      addresses: config.namesrvAddresses,
+      nameServers,
       connect: connect.namesrv,
       clock,
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
     const identities = new GrpcIdentityService({
-      addresses: config.namesrvAddresses,
+      nameServers,
       connect: connect.namesrv,
       clock,
       onRefused: (reason) => log.error({ reason }, 'the users that the name service shows are refused'),
@@ -86,7 +89,7 @@ void runProgram({
       clock,
       refuses: (address, msMax) => refusesConnection(address, msMax, clock),
     });
-    const sets = new GrpcSetRegistry({ addresses: config.namesrvAddresses, connect: connect.namesrv, clock });
+    const sets = new GrpcSetRegistry({ nameServers, connect: connect.namesrv, clock });
     const leaders = new Leaders(directory, clock, (address, brokerSet) => peers.peer(address).status(brokerSet));
     const channels = new LeaderChannels(directory, leaders, connect.broker, clock, config.adminRequestMsMax);
     const brokers = new GrpcBrokerAdmin(channels);
@@ -145,6 +148,7 @@ void runProgram({
       parts: [
         telemetry,
         ...(tls ? [tls] : []),
+        nameServers,
         nameService,
         sets,
         identities,

@@ -13,6 +13,7 @@ import {
   LeaderChannels,
   Leaders,
   RemoteBrokerLinks,
+  NameServers,
 } from '@cometmq/client';
 import {
   advertisedOf,
@@ -23,7 +24,14 @@ import {
   limitsOf,
   proxyMetrics,
 } from '@cometmq/proxy';
-import { lookUpAhead, processChannels, processTlsOf, refusesConnection, rememberNames } from '@cometmq/rpc';
+import {
+  addressesOf,
+  lookUpAhead,
+  processChannels,
+  processTlsOf,
+  refusesConnection,
+  rememberNames,
+} from '@cometmq/rpc';
 import { causeText, systemClock as clock, version } from '@cometmq/shared';
 import { httpConnections, lineFileOf, messageTracesOf, reachedAt, runProgram, Telemetry } from '@cometmq/telemetry';
 
@@ -42,14 +50,15 @@ void runProgram({
     rememberNames();
     const tls = processTlsOf(config, read, clock, (level, said, facts) => log[level](facts, said));
     const connect = processChannels(tls, clock);
+    const nameServers = new NameServers({ addresses: config.namesrvAddresses, clock, lookUp: addressesOf });
     const nameService = new GrpcNameService({
-      addresses: config.namesrvAddresses,
+      nameServers,
       connect: connect.namesrv,
       clock,
       onRefused: (reason) => log.error({ reason }, 'the metadata that the name service shows is refused'),
     });
     const identities = new GrpcIdentityService({
-      addresses: config.namesrvAddresses,
+      nameServers,
       connect: connect.namesrv,
       clock,
       onRefused: (reason) => log.error({ reason }, 'the users that the name service shows are refused'),
@@ -112,6 +121,7 @@ void runProgram({
         telemetry,
         ...(traces ? [traces] : []),
         ...(tls ? [tls] : []),
+        nameServers,
         nameService,
         identities,
         ...gate.parts,

@@ -211,7 +211,7 @@ export class World {
     const clock = this.proxy.process;
     const speaker = { host: proxyHost, process: clock };
     const connect = this.connects(speaker);
-    const nameService = new GrpcNameService({ addresses: namesrvHosts, connect, clock });
+    const nameService = new GrpcNameService({ nameServers: { addresses: namesrvHosts }, connect, clock });
     const directory = new Directory(nameService, clock);
     const peers = this.peersOf(speaker);
     const leaders = new Leaders(directory, clock, (address, set) => peers.peer(address).status(set));
@@ -256,7 +256,7 @@ export class World {
   administrator(): { readonly names: GrpcNameService; readonly process: SimProcess; readonly chance: Prng } {
     const process = this.clock.process('administrator');
     const connect = this.connects({ host: 'administrator', process });
-    const names = new GrpcNameService({ addresses: namesrvHosts, connect, clock: process });
+    const names = new GrpcNameService({ nameServers: { addresses: namesrvHosts }, connect, clock: process });
     return { names, process, chance: this.chance('administrator') };
   }
 
@@ -387,8 +387,8 @@ export class Member {
     process.wallOffsetMs = this.wallOffsetMs;
     const speaker = { host: place, process };
     const connect = world.connects(speaker);
-    const nameService = new GrpcNameService({ addresses: namesrvHosts, connect, clock: process });
-    const registry = new GrpcSetRegistry({ addresses: namesrvHosts, connect, clock: process });
+    const nameService = new GrpcNameService({ nameServers: { addresses: namesrvHosts }, connect, clock: process });
+    const registry = new GrpcSetRegistry({ nameServers: { addresses: namesrvHosts }, connect, clock: process });
     const peers = world.peersOf(speaker);
     const directory = new Directory(nameService, process);
     const broker = new BrokerService({

@@ -16,7 +16,7 @@ it('asks the next instance when one has told nothing for ten seconds', () => {
       },
       close: () => undefined,
     }) as unknown as RpcChannel;
-  const service = new GrpcIdentityService({ addresses: ['a:1', 'b:1'], connect, clock });
+  const service = new GrpcIdentityService({ nameServers: { addresses: ['a:1', 'b:1'] }, connect, clock });
   const stop = service.watch(() => undefined);
   clock.advance(9_000);
   expect(asked).toEqual(['a:1']);

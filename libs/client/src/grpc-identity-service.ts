@@ -21,10 +21,11 @@ import {
   userFromWire,
 } from './identity-frames.js';
 import type { IdentityService } from './identity-service.js';
+import { closeUnused, type NameServersNow } from './name-servers.js';
 
 export interface GrpcIdentityServiceOptions {
-  /** host:port of each instance of the name service. They are equal; one is used until it fails, then the next. */
-  readonly addresses: readonly string[];
+  /** They are equal: one is used until it fails, then the next. */
+  readonly nameServers: NameServersNow;
   readonly connect: (address: string) => RpcChannel;
   readonly clock: Clock;
   /** Told, once each time, when what the name service shows is refused, and why. */
@@ -45,7 +46,7 @@ export class GrpcIdentityService implements IdentityService, Component {
   private closed = false;
 
   constructor(private readonly options: GrpcIdentityServiceOptions) {
-    assert(options.addresses.length > 0, 'the name service has an address');
+    assert(options.nameServers.addresses.length > 0, 'the name service has an address');
   }
 
   start(): Promise<void> {
@@ -143,7 +144,8 @@ export class GrpcIdentityService implements IdentityService, Component {
   }
 
   private async ask(method: string, request: Uint8Array): Promise<Uint8Array> {
-    const { clock, addresses } = this.options;
+    const { clock, nameServers } = this.options;
+    const { addresses } = nameServers;
     const untilMs = clock.monotonicMs() + callMsMax;
     for (;;) {
       const instance = this.current;
@@ -161,14 +163,19 @@ export class GrpcIdentityService implements IdentityService, Component {
   }
 
   private moveOn(from: number): void {
-    if (this.current === from) this.current = (from + 1) % this.options.addresses.length;
+    if (this.current === from) this.current = (from + 1) % this.options.nameServers.addresses.length;
   }
 
   private channel(instance: number): RpcChannel {
     if (this.closed) throw new MqError('UNAVAILABLE', 'the link to the name service is closed');
-    const address = this.options.addresses[instance] ?? '';
+    const { addresses } = this.options.nameServers;
+    const address = addresses[instance % addresses.length] ?? '';
     let channel = this.channels.get(address);
-    if (!channel) this.channels.set(address, (channel = this.options.connect(address)));
+    if (!channel) {
+      closeUnused(this.channels, addresses);
+      channel = this.options.connect(address);
+      this.channels.set(address, channel);
+    }
     return channel;
   }
 }

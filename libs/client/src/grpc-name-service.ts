@@ -27,10 +27,11 @@ import type {
   TopicChange,
   TopicDraft,
 } from './name-service.js';
+import { closeUnused, type NameServersNow } from './name-servers.js';
 
 export interface GrpcNameServiceOptions {
-  /** host:port of each instance. They are equal; one is used until it fails, then the next. */
-  readonly addresses: readonly string[];
+  /** They are equal: one is used until it fails, then the next. */
+  readonly nameServers: NameServersNow;
   readonly connect: (address: string) => RpcChannel;
   readonly clock: Clock;
   /** How long one call may take, all attempts together. */
@@ -83,7 +84,7 @@ export class GrpcNameService implements NameService, Component {
   private closed = false;
 
   constructor(private readonly options: GrpcNameServiceOptions) {
-    assert(options.addresses.length > 0, 'the name service has an address');
+    assert(options.nameServers.addresses.length > 0, 'the name service has an address');
     this.callMsMax = options.callMsMax ?? 10_000;
     this.patience = { ...usualPatience, ...options.patience };
   }
@@ -203,7 +204,8 @@ export class GrpcNameService implements NameService, Component {
 
   /** Asks one instance after the other until one answers, or the time is over. */
   private async persist(path: string, request: Uint8Array, msMax: number): Promise<Uint8Array> {
-    const { clock, addresses } = this.options;
+    const { clock, nameServers } = this.options;
+    const { addresses } = nameServers;
     const untilMs = clock.monotonicMs() + msMax;
     // One that hangs leaves time for another.
     const attemptMs = addresses.length > 1 ? Math.min(this.patience.attemptMsMax, msMax / 2) : msMax;
@@ -224,20 +226,22 @@ export class GrpcNameService implements NameService, Component {
   }
 
   private unreachable(last: MqError): MqError {
-    const where = this.options.addresses.join(', ');
+    const where = this.options.nameServers.addresses.join(', ');
     return new MqError('UNAVAILABLE', `the name service at ${where} is not available: ${last.reason}`, { cause: last });
   }
 
   private moveOn(from: number): void {
-    if (this.current === from) this.current = (from + 1) % this.options.addresses.length;
+    if (this.current === from) this.current = (from + 1) % this.options.nameServers.addresses.length;
   }
 
   private channel(instance: number): RpcChannel {
     if (this.closed) throw new MqError('UNAVAILABLE', 'the link to the name service is closed');
-    const address = this.options.addresses[instance];
+    const { addresses } = this.options.nameServers;
+    const address = addresses[instance % addresses.length];
     assert(address !== undefined, 'an instance has an address');
     let channel = this.channels.get(address);
     if (!channel) {
+      closeUnused(this.channels, addresses);
       channel = this.options.connect(address);
       this.channels.set(address, channel);
     }

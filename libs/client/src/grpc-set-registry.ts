@@ -15,10 +15,11 @@ import {
 } from './set-registry-frames.js';
 import type { BeyondElection, SetAdmin } from './set-admin.js';
 import type { KeptLead, MemberClaim, SetReading, SetRegistry, WantedLead, WantedMembers } from './set-registry.js';
+import { closeUnused, type NameServersNow } from './name-servers.js';
 
 export interface GrpcSetRegistryOptions {
-  /** host:port of each instance of the name service. They are equal. */
-  readonly addresses: readonly string[];
+  /** They are equal: one is used until it fails, then the next. */
+  readonly nameServers: NameServersNow;
   readonly connect: (address: string) => RpcChannel;
   readonly clock: Clock;
   /** How long a call may take, all attempts together; a renewal no longer than its lease. */
@@ -46,7 +47,7 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
   private closed = false;
 
   constructor(private readonly options: GrpcSetRegistryOptions) {
-    assert(options.addresses.length > 0, 'the name service has an address');
+    assert(options.nameServers.addresses.length > 0, 'the name service has an address');
     this.callMsMax = options.callMsMax ?? 5_000;
   }
 
@@ -103,7 +104,7 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
   async setStage(brokerSet: string, stage: BrokerSetStage, groupless = false): Promise<void> {
     const request = internal.SetStageRequest.encode({ brokerSet, stage, groupless }).finish();
     // What comes late would undo what was said since: one instance at a time, which knows when it is given up.
-    const attemptMs = this.callMsMax / Math.max(2, this.options.addresses.length);
+    const attemptMs = this.callMsMax / Math.max(2, this.options.nameServers.addresses.length);
     await this.ask('SetStage', request, attemptMs, this.callMsMax, true);
   }
 
@@ -133,7 +134,8 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
     msMax: number,
     alone = false,
   ): Promise<Uint8Array> {
-    const { clock, addresses } = this.options;
+    const { clock, nameServers } = this.options;
+    const { addresses } = nameServers;
     const path = setRegistryPath(method);
     const deadlineMs = clock.monotonicMs() + msMax;
     return new Promise((resolve, reject) => {
@@ -186,15 +188,17 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
   }
 
   private unreachable(last: MqError): MqError {
-    const where = this.options.addresses.join(', ');
+    const where = this.options.nameServers.addresses.join(', ');
     return new MqError('UNAVAILABLE', `the name service at ${where} is not available: ${last.reason}`, { cause: last });
   }
 
   private channel(instance: number): RpcChannel {
-    const address = this.options.addresses[instance];
+    const { addresses } = this.options.nameServers;
+    const address = addresses[instance % addresses.length];
     assert(address !== undefined, 'an instance has an address');
     let channel = this.channels.get(address);
     if (!channel) {
+      closeUnused(this.channels, addresses);
       channel = this.options.connect(address);
       this.channels.set(address, channel);
     }

@@ -34,6 +34,7 @@ export * from './read-message.js';
 export * from './remote-broker-links.js';
 export * from './name-service-frames.js';
 export * from './grpc-name-service.js';
+export { NameServers, type NameServersNow, type NameServersOptions } from './name-servers.js';
 export * from './identity-service.js';
 export * from './identity-frames.js';
 export * from './grpc-identity-service.js';

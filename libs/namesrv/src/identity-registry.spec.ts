@@ -105,7 +105,12 @@ async function cluster(store: MetadataStore, usersMax?: number) {
 async function serviceAt(refused: string[], ...addresses: string[]): Promise<GrpcIdentityService> {
   const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
   return started(
-    new GrpcIdentityService({ addresses, clock, connect, onRefused: (reason) => void refused.push(reason) }),
+    new GrpcIdentityService({
+      nameServers: { addresses },
+      clock,
+      connect,
+      onRefused: (reason) => void refused.push(reason),
+    }),
   );
 }
 

@@ -102,8 +102,8 @@ withEtcd('three name services before etcd', () => {
     }
     const addresses = lines.map(({ port }) => `127.0.0.1:${port}`);
     const connect = (address: string) => new GrpcJsChannel({ address, clock: systemClock });
-    const registry = await started(new GrpcSetRegistry({ addresses, clock: systemClock, connect }));
-    const rival = await started(new GrpcSetRegistry({ addresses, clock: systemClock, connect }));
+    const registry = await started(new GrpcSetRegistry({ nameServers: { addresses }, clock: systemClock, connect }));
+    const rival = await started(new GrpcSetRegistry({ nameServers: { addresses }, clock: systemClock, connect }));
     const state = await led(registry);
 
     let progress = 0;

@@ -60,7 +60,7 @@ const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address,
 const patience = { attemptMsMax: 1_000, pauseMsMax: 50, firstUpdateMsMax: 1_000 };
 
 async function nameService(...addresses: string[]): Promise<GrpcNameService> {
-  return started(new GrpcNameService({ addresses, clock, connect, patience, callMsMax: 60_000 }));
+  return started(new GrpcNameService({ nameServers: { addresses }, clock, connect, patience, callMsMax: 60_000 }));
 }
 
 async function memory(): Promise<MemoryStore> {
@@ -92,7 +92,7 @@ nameServiceContract('gRPC, namesrv before a store in memory', async (graceMs) =>
   const near = await keptTo(graceMs);
   const { address } = await instance(await memory(), near);
   // An answer waits for the watch however busy the machine is.
-  const given = { addresses: [address], clock, connect, callMsMax: 60_000 };
+  const given = { nameServers: { addresses: [address] }, clock, connect, callMsMax: 60_000 };
   const patient = { firstUpdateMsMax: 60_000, seenMsMax: 60_000 };
   return { nameService: await started(new GrpcNameService({ ...given, patience: patient })), close: stopAll };
 });
@@ -294,7 +294,7 @@ describe('NameService over gRPC', () => {
   it('says who does not answer when none does', async () => {
     const remote = await started(
       new GrpcNameService({
-        addresses: ['127.0.0.1:1', '127.0.0.1:2'],
+        nameServers: { addresses: ['127.0.0.1:1', '127.0.0.1:2'] },
         ...{ clock, connect },
         callMsMax: 500,
       }),
@@ -312,7 +312,7 @@ describe('NameService over gRPC', () => {
     const refused: string[] = [];
     const remote = await started(
       new GrpcNameService({
-        addresses: [old.address, (await instance(await memory(), service)).address],
+        nameServers: { addresses: [old.address, (await instance(await memory(), service)).address] },
         ...{ clock, connect, patience },
         onRefused: (reason) => refused.push(reason),
       }),
@@ -469,7 +469,7 @@ withEtcd('two instances over etcd', () => {
     const remote = await nameService(one.address, other.address);
     const directory = await started(new Directory(remote, clock));
     const addresses = [one.address, other.address];
-    const registry = await started(new GrpcSetRegistry({ addresses, clock, connect }));
+    const registry = await started(new GrpcSetRegistry({ nameServers: { addresses }, clock, connect }));
     const at: MemberClaim = { ...claim, address: 'x:1' };
     const rule = { members: [at.member], quorum: 1 };
     await registry.acquireLeadership(at, { epoch: epoch(1), rule, revision: 0, reason: 'start' });

@@ -46,7 +46,11 @@ async function instance(store: MetadataStore): Promise<Instance> {
 async function registryOf(...instances: readonly Instance[]): Promise<GrpcSetRegistry> {
   const addresses = instances.map(({ address }) => address);
   return started(
-    new GrpcSetRegistry({ addresses, clock, connect: (address) => new GrpcJsChannel({ address, clock }) }),
+    new GrpcSetRegistry({
+      nameServers: { addresses },
+      clock,
+      connect: (address) => new GrpcJsChannel({ address, clock }),
+    }),
   );
 }
 
@@ -112,7 +116,7 @@ describe('a member whose name service', () => {
     const older = await started(new GrpcJsServer(options));
     const addresses = [`127.0.0.1:${older.port}`, ...instances.map(({ address }) => address)];
     const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
-    const mixed = await started(new GrpcSetRegistry({ addresses, clock, connect }));
+    const mixed = await started(new GrpcSetRegistry({ nameServers: { addresses }, clock, connect }));
     expect(await mixed.acquireLeadership(claim, wanted)).toMatchObject({ leader: member });
   });
 
@@ -155,7 +159,9 @@ describe('a member whose name service', () => {
     const [first, second] = [await instance(slow), await instance(store)];
     const connect = (address: string): GrpcJsChannel => new GrpcJsChannel({ address, clock });
     const addresses = [first.address, second.address];
-    const operator = await started(new GrpcSetRegistry({ addresses, clock, connect, callMsMax: 2_000 }));
+    const operator = await started(
+      new GrpcSetRegistry({ nameServers: { addresses }, clock, connect, callMsMax: 2_000 }),
+    );
     slow.holdReads();
     await operator.setStage('broker-0', 'gone');
     await operator.setStage('broker-0', 'serving');

@@ -1,7 +1,7 @@
 export type { FrontDoorCounters } from './front-door/counters.js';
 export { FrontDoorServer } from './front-door/front-door-server.js';
 export type { FrontDoorOptions } from './front-door/front-door-server.js';
-export { lookUpAhead, rememberNames } from './sockets/known-addresses.js';
+export { addressesOf, lookUpAhead, rememberNames } from './sockets/known-addresses.js';
 export { refusesConnection } from './sockets/refusal.js';
 export type { ListenMode } from './sockets/greeting.js';
 export { internalConnections, internalPortSettings } from './front-door/internal-port.js';

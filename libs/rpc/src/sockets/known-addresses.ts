@@ -103,6 +103,16 @@ export function rememberNames(): void {
   dns.promises.lookup = remembering as typeof lookup;
 }
 
+/** All IP addresses of a host. @throws Error where nobody knows one */
+export function addressesOf(host: string): Promise<readonly string[]> {
+  return new Promise((resolve, reject) => {
+    knownAddresses.lookup(host, { all: true }, (error, addresses) => {
+      if (error) reject(error);
+      else resolve((addresses as LookupAddress[]).map(({ address }) => address));
+    });
+  });
+}
+
 /** Looks up the host of a `host:port` for later. Ends when there is an answer, whatever it is. */
 export function lookUpAhead(address: string): Promise<void> {
   const host = hostAndPort(address)?.host;
