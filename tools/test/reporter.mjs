@@ -7,6 +7,7 @@ import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
+const leftMsMax = 30_000;
 
 export default class Reporter {
   #report;
@@ -45,6 +46,15 @@ export default class Reporter {
     const at = `[${String(this.#done).padStart(String(this.#total).length)}/${this.#total}]`;
     console.log(`${good ? '✓' : '✗'} ${at} ${path}: ${counted(result)}, ${seconds} s`);
     if (!good) console.log((result.failureMessage ?? '').trimEnd());
+  }
+
+  /** A spec that fails may leave a process or a socket behind, for which jest would wait for ever. */
+  onRunComplete(_, results) {
+    const end = () => {
+      console.log(`jest did not end within ${leftMsMax / 1_000} s of its last spec: something was left open`);
+      process.exit(results.success ? 0 : 1);
+    };
+    setTimeout(end, leftMsMax).unref();
   }
 
   #write(line) {
