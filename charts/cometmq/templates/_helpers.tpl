@@ -191,6 +191,11 @@ without stay without, by what the StatefulSet says, or after an uninstall by whe
 {{ include "cometmq.fullname" .root }}-{{ .service }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}
 {{- end }}
 
+{{/* Each name server by an address of its own; and the one address of all, for when DNS still tells of those that were there before. */}}
+{{- define "cometmq.namesrvAddresses" -}}
+{{ include "cometmq.host" (dict "root" . "service" "namesrv-headless") }}:9876,{{ include "cometmq.host" (dict "root" . "service" "namesrv") }}:9876
+{{- end }}
+
 {{- define "cometmq.etcdEndpoints" -}}
 {{- if .Values.etcd.enabled -}}
 {{- /* Each by a name of its own: through one address for all of them a connection may lead to one whose node is lost. */ -}}

@@ -1,6 +1,7 @@
 // Goal: lag is what a group has still to do, everywhere and at any time. Method: a broker under random work, and a list of
 // every message for each group with what became of it; lag is counted there.
 import { lagOf, type Delivered, type ReceiveCall } from '@cometmq/client';
+import { ClientType } from '@cometmq/proto';
 import { someTraits } from '@cometmq/client/testing';
 import {
   deadLetterTopic,
@@ -347,6 +348,19 @@ describe('a group that has not been served from all queues', () => {
       await world.broker.stop();
     },
   );
+
+  it('has nothing to do that its members pull by offsets of their own', async () => {
+    const world = await new LagWorld().start();
+    const reader = await world.reader('pulls', { start: { at: 'first' } });
+    await world.sendAs('m', {}, world.topic, 0);
+    const subscriptions = [{ topicId: world.topic.id, filter: everything }];
+    const traits = { ...someTraits, streaming: true, clientType: ClientType.PULL_CONSUMER };
+    const session = { ...traits, clientId: 'c', groupId: reader.group.id, subscriptions };
+    world.broker.reportSessions({ proxyId: 'p', sessions: [session], producers: [] });
+    await world.rest();
+    expect([...world.broker.groups.progressOf(reader.group.id)]).toEqual([]);
+    await world.broker.stop();
+  });
 
   it('gets what comes to any queue after its first poll, though it begins at the end', async () => {
     const world = await new LagWorld().start();

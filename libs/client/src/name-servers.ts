@@ -1,9 +1,11 @@
+import { randomInt } from 'node:crypto';
 import { isIP } from 'node:net';
 
 import type { RpcChannel } from '@cometmq/rpc';
 import { hostAndPort, type Clock, type Component, type Timer } from '@cometmq/shared';
 
 const everyMs = 3_000;
+const turns = 1_000;
 
 /** Whom a client of the name service asks. */
 export interface NameServersNow {
@@ -17,6 +19,8 @@ export interface NameServersOptions {
   readonly clock: Clock;
   /** IP addresses of a host's name. @throws where nobody knows any */
   readonly lookUp: (host: string) => Promise<readonly string[]>;
+  /** From 0 to below 1: which of several comes first. Left out: by chance, so that processes spread over them. */
+  readonly turn?: number;
 }
 
 /**
@@ -31,7 +35,11 @@ export class NameServers implements Component, NameServersNow {
   private timer: Timer | undefined;
   private stopped = false;
 
-  constructor(private readonly options: NameServersOptions) {}
+  private readonly turn: number;
+
+  constructor(private readonly options: NameServersOptions) {
+    this.turn = options.turn ?? randomInt(turns) / turns;
+  }
 
   /** host:port of each that is known now; never empty. */
   get addresses(): readonly string[] {
@@ -60,7 +68,12 @@ export class NameServers implements Component, NameServersNow {
     // This machine has several addresses by that name, and one instance.
     if (host === undefined || host === 'localhost' || isIP(host) !== 0) return;
     const all = await this.options.lookUp(host).catch(() => []);
-    const each = [...new Set(all)].sort().map((ip) => `${isIP(ip) === 6 ? `[${ip}]` : ip}:${port}`);
+    const family = isIP(all[0] ?? '');
+    const sorted = [...new Set(all)].filter((ip) => isIP(ip) === family).sort(); // Of one that has both kinds, one.
+    const first = Math.floor(this.turn * sorted.length);
+    const each = [...sorted.slice(first), ...sorted.slice(0, first)].map(
+      (ip) => `${isIP(ip) === 6 ? `[${ip}]` : ip}:${port}`,
+    );
     // Who was alone may be one address for many; who was one of several is known by its own.
     if (each.length > 1 || (each.length === 1 && this.found.has(address))) this.found.set(address, each);
   }

@@ -12,6 +12,7 @@ import type {
 } from '@cometmq/client';
 import type { ReceiveResult, Session } from '@cometmq/client';
 import type { QueuedMessage } from '@cometmq/consumption';
+import { ClientType } from '@cometmq/proto';
 import { type RecordKind, MessageType, type GroupId, type LogPosition, type TopicId } from '@cometmq/model';
 import { MqError, type Clock } from '@cometmq/shared';
 import type { StorePorts } from '@cometmq/store';
@@ -221,7 +222,9 @@ export class Term {
 
   /** They live, as a proxy says. */
   joined(sessions: readonly Session[]): void {
-    for (const { groupId, subscriptions } of sessions) {
+    for (const { groupId, clientType, subscriptions } of sessions) {
+      // It keeps its own offsets, which are no progress of what is handed out.
+      if (clientType === ClientType.PULL_CONSUMER) continue;
       for (const { topicId } of subscriptions) this.deliveries.joined(groupId, topicId);
     }
   }

@@ -110,6 +110,12 @@ export class EtcdClient extends Etcd3 {
     });
   }
 
+  /** Etcd has answered on the watch. */
+  watchAnswered(stream: Stream): void {
+    const host = this.hostOf.get(stream);
+    if (host !== undefined) this.endpoints.answered(host);
+  }
+
   /** The watch is over: it failed, or says nothing any more. The next one is somewhere else. */
   watchLost(stream: Stream): void {
     const host = this.hostOf.get(stream);

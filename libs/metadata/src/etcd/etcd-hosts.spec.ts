@@ -1,3 +1,5 @@
+import { GRPCDeadlineExceededError, GRPCResourceExhastedError } from 'etcd3';
+
 import { ManualClock } from '@cometmq/shared/testing';
 
 import { EtcdHosts } from './etcd-hosts.js';
@@ -34,6 +36,34 @@ describe('an endpoint that does not answer', () => {
     all.failed('a:1');
     clock.advance(5_000);
     expect(aside()).toEqual([]);
+  });
+
+  it('is not taken for one that answers since a stream to it was opened', async () => {
+    const { all, aside } = world();
+    for (const host of hosts) all.failed(host);
+    await all.policy('a:1').execute(() => ({ cancel: () => undefined }));
+    expect(aside()).toEqual([]); // All of them are asked as before, and not the silent one alone.
+    all.answered('b:1');
+    expect(aside()).toEqual(['a:1', 'c:1']);
+  });
+
+  it('is tried again by one request, and others go elsewhere meanwhile', async () => {
+    const { clock, all, aside } = world();
+    all.failed('a:1');
+    clock.advance(5_000);
+    const silent = new GRPCDeadlineExceededError('nobody answers');
+    const trying = all.policy('a:1').execute(() => Promise.reject(silent));
+    expect(aside()).toEqual(['a:1']);
+    await expect(trying).rejects.toBe(silent);
+    clock.advance(9_999);
+    expect(aside()).toEqual(['a:1']);
+  });
+
+  it('is not one that refuses something', async () => {
+    const { told, all, aside } = world();
+    const refused = new GRPCResourceExhastedError('etcdserver: mvcc: database space exceeded');
+    await expect(all.policy('a:1').execute(() => Promise.reject(refused))).rejects.toBe(refused);
+    expect([told, aside()]).toEqual([[], []]);
   });
 
   it('is not asked while it is last, and all are where none answers', async () => {

@@ -1,4 +1,4 @@
-import { isRecoverableError, type IOptions } from 'etcd3';
+import { GRPCDeadlineExceededError, GRPCUnavailableError, type IOptions } from 'etcd3';
 
 import { MqError, type Clock } from '@cometmq/shared';
 
@@ -7,10 +7,14 @@ type Policy = ReturnType<NonNullable<NonNullable<IOptions['faultHandling']>['hos
 /** For so long an endpoint that did not answer is asked last; twice as long each time that it does not answer again. */
 const asideMsMin = 5_000;
 const asideMsMax = 60_000;
+/** Above the time that one request may take. */
+const tryMs = 2_500;
 
 interface Aside {
   readonly times: number;
   readonly untilMs: number;
+  /** It is being asked whether it answers again. */
+  readonly trying?: boolean;
 }
 
 /**
@@ -32,11 +36,22 @@ export class EtcdHosts {
     if (this.hosts.length < 2) return;
     const nowMs = this.clock.monotonicMs();
     const before = this.aside.get(host);
-    if (before && nowMs < before.untilMs) return;
+    if (before && nowMs < before.untilMs && before.trying !== true) return;
     const times = (before?.times ?? 0) + 1;
     const forMs = Math.min(asideMsMax, asideMsMin * 2 ** (times - 1));
     this.aside.set(host, { times, untilMs: nowMs + forMs });
     this.onAside(host);
+  }
+
+  answered(host: string): void {
+    this.aside.delete(host);
+  }
+
+  /** One request finds out whether it answers again; others go elsewhere until that is known. */
+  private tries(host: string): void {
+    const before = this.aside.get(host);
+    const nowMs = this.clock.monotonicMs();
+    if (before && nowMs >= before.untilMs) this.aside.set(host, { ...before, untilMs: nowMs + tryMs, trying: true });
   }
 
   isAside(host: string): boolean {
@@ -54,15 +69,22 @@ export class EtcdHosts {
     ): Promise<unknown> => {
       // Thrown before anything was asked, so that etcd3 takes the next one.
       if (this.isAside(host)) throw new MqError('UNAVAILABLE', `etcd at ${host} did not answer a moment ago`);
+      this.tries(host);
       try {
         const answer = await act({ signal });
-        this.aside.delete(host);
+        // A stream is there at once, whoever is at its other end.
+        if (!isStream(answer)) this.answered(host);
         return answer;
       } catch (caught) {
-        if (caught instanceof Error && isRecoverableError(caught)) this.failed(host);
+        // What else is refused was answered.
+        if (caught instanceof GRPCUnavailableError || caught instanceof GRPCDeadlineExceededError) this.failed(host);
         throw caught;
       }
     };
     return { onSuccess: never, onFailure: never, execute } as unknown as Policy;
   }
+}
+
+function isStream(answer: unknown): boolean {
+  return typeof (answer as { readonly cancel?: unknown } | undefined)?.cancel === 'function';
 }

@@ -166,7 +166,10 @@ export class EtcdStore implements MetadataStore {
           if (!this.stopped) this.reach.lost(etcdError(error, this.options).reason);
         },
         gaveUp: (stream) => this.client.watchLost(stream),
-        found: () => this.reach.found(),
+        found: (stream) => {
+          this.client.watchAnswered(stream);
+          this.reach.found();
+        },
       },
       listener,
       this.clock,

@@ -14,7 +14,8 @@ export interface WatchSource {
   lost(error: unknown): void;
   /** The stream is given up: it failed, or says nothing any more. */
   gaveUp(stream: WatchStream): void;
-  found(): void;
+  /** Etcd answers on the stream. */
+  found(stream: WatchStream): void;
 }
 
 /** While nothing changes, the stream is asked for a sign of life this often; none by the next time: it is dead. */
@@ -124,7 +125,7 @@ export class WatchLoop {
       }
       this.term = term;
       this.retryMs = retryMsMin;
-      this.source.found();
+      if (this.stream) this.source.found(this.stream);
       return;
     }
     this.tell(response.events);
