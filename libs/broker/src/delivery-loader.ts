@@ -58,7 +58,8 @@ export class DeliveryLoader {
     const { groupId, bytesMax } = receiver.call;
     const fitting = (sizes: readonly number[]): void => {
       const count = countWithin(sizes, bytesMax);
-      const bytes = sizes.slice(0, count).reduce((sum, size) => sum + size, 0);
+      let bytes = 0;
+      for (let i = 0; i < count; i += 1) bytes += sizes[i] as number;
       if (count < handed.length) {
         const rest = handed.slice(count).map((message) => this.receipt(groupId, message, position));
         queueMicrotask(() => tooMuch(rest));

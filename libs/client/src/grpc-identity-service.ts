@@ -9,7 +9,7 @@ import type {
   UserPolicies,
 } from '@cometmq/model';
 import type { IncomingStream, RpcChannel } from '@cometmq/rpc';
-import { assert, MqError, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
+import { MqError, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
 
 import { BelievedMetadata } from './believed-metadata.js';
 import {
@@ -21,7 +21,8 @@ import {
   userFromWire,
 } from './identity-frames.js';
 import type { IdentityService } from './identity-service.js';
-import { closeUnused, type NameServersNow } from './name-servers.js';
+import { NameServerChannels } from './name-server-channels.js';
+import type { NameServersNow } from './name-servers.js';
 
 export interface GrpcIdentityServiceOptions {
   /** They are equal: one is used until it fails, then the next. */
@@ -40,13 +41,12 @@ const partMsMax = 10_000;
 /** `IdentityService` over gRPC, by whichever instance of the name service answers. */
 export class GrpcIdentityService implements IdentityService, Component {
   readonly name = 'identity service';
-  private readonly channels = new Map<string, RpcChannel>();
+  private readonly channels: NameServerChannels;
   private readonly stops = new Set<() => void>();
-  private current = 0;
   private closed = false;
 
   constructor(private readonly options: GrpcIdentityServiceOptions) {
-    assert(options.nameServers.addresses.length > 0, 'the name service has an address');
+    this.channels = new NameServerChannels(options.nameServers, options.connect);
   }
 
   start(): Promise<void> {
@@ -56,7 +56,7 @@ export class GrpcIdentityService implements IdentityService, Component {
   stop(): Promise<void> {
     this.closed = true;
     for (const stop of this.stops) stop();
-    for (const channel of this.channels.values()) channel.close();
+    this.channels.close();
     return Promise.resolve();
   }
 
@@ -81,10 +81,10 @@ export class GrpcIdentityService implements IdentityService, Component {
     };
     const open = (): void => {
       if (this.closed || stopped) return;
-      const instance = this.current;
+      const instance = this.channels.current;
       const reader = new IdentityUpdateReader();
       const request = internal.WatchIdentitiesRequest.encode({}).finish();
-      const opened = this.channel(instance).serverStream(identityPath('Watch'), request);
+      const opened = this.channels.to(instance).serverStream(identityPath('Watch'), request);
       stream = opened;
       opened.onMessage((bytes) => {
         if (stream !== opened) return;
@@ -101,7 +101,7 @@ export class GrpcIdentityService implements IdentityService, Component {
         if (stream !== opened) return;
         stream = undefined;
         opened.cancel();
-        this.moveOn(instance);
+        this.channels.moveOn(instance);
         timer?.cancel();
         timer = this.options.clock.after(pauseMs, open);
       };
@@ -144,38 +144,21 @@ export class GrpcIdentityService implements IdentityService, Component {
   }
 
   private async ask(method: string, request: Uint8Array): Promise<Uint8Array> {
-    const { clock, nameServers } = this.options;
-    const { addresses } = nameServers;
+    const { clock } = this.options;
+    const { count } = this.channels;
     const untilMs = clock.monotonicMs() + callMsMax;
     for (;;) {
-      const instance = this.current;
+      const instance = this.channels.current;
       try {
-        const deadlineMs = Math.min(untilMs, clock.monotonicMs() + callMsMax / addresses.length);
-        return await this.channel(instance).unary(identityPath(method), request, { deadlineMs });
+        const deadlineMs = Math.min(untilMs, clock.monotonicMs() + callMsMax / count);
+        return await this.channels.to(instance).unary(identityPath(method), request, { deadlineMs });
       } catch (caught) {
         const error = MqError.from(caught);
         const isElsewhere = error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT';
         if (!isElsewhere || this.closed || clock.monotonicMs() + pauseMs >= untilMs) throw error;
-        this.moveOn(instance);
+        this.channels.moveOn(instance);
         await sleep(clock, pauseMs);
       }
     }
-  }
-
-  private moveOn(from: number): void {
-    if (this.current === from) this.current = (from + 1) % this.options.nameServers.addresses.length;
-  }
-
-  private channel(instance: number): RpcChannel {
-    if (this.closed) throw new MqError('UNAVAILABLE', 'the link to the name service is closed');
-    const { addresses } = this.options.nameServers;
-    const address = addresses[instance % addresses.length] ?? '';
-    let channel = this.channels.get(address);
-    if (!channel) {
-      closeUnused(this.channels, addresses);
-      channel = this.options.connect(address);
-      this.channels.set(address, channel);
-    }
-    return channel;
   }
 }

@@ -1,7 +1,7 @@
 import { internal } from '@cometmq/proto';
 import type { BrokerSet, ConsumerGroup, MessageType, Topic } from '@cometmq/model';
 import type { IncomingStream, RpcChannel } from '@cometmq/rpc';
-import { assert, MqError, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
+import { MqError, sleep, type Clock, type Component, type Timer } from '@cometmq/shared';
 
 import { BelievedMetadata } from './believed-metadata.js';
 import {
@@ -27,7 +27,8 @@ import type {
   TopicChange,
   TopicDraft,
 } from './name-service.js';
-import { closeUnused, type NameServersNow } from './name-servers.js';
+import { NameServerChannels } from './name-server-channels.js';
+import type { NameServersNow } from './name-servers.js';
 
 export interface GrpcNameServiceOptions {
   /** They are equal: one is used until it fails, then the next. */
@@ -76,15 +77,14 @@ interface Decodes<T> {
  */
 export class GrpcNameService implements NameService, Component {
   readonly name = 'nameService';
-  private readonly channels = new Map<string, RpcChannel>();
+  private readonly channels: NameServerChannels;
   private readonly watches = new Set<Watch>();
   private readonly callMsMax: number;
   private readonly patience: NameServicePatience;
-  private current = 0;
   private closed = false;
 
   constructor(private readonly options: GrpcNameServiceOptions) {
-    assert(options.nameServers.addresses.length > 0, 'the name service has an address');
+    this.channels = new NameServerChannels(options.nameServers, options.connect);
     this.callMsMax = options.callMsMax ?? 10_000;
     this.patience = { ...usualPatience, ...options.patience };
   }
@@ -96,7 +96,7 @@ export class GrpcNameService implements NameService, Component {
   stop(): Promise<void> {
     this.closed = true;
     for (const watch of this.watches) watch.stop();
-    for (const channel of this.channels.values()) channel.close();
+    this.channels.close();
     return Promise.resolve();
   }
 
@@ -104,11 +104,11 @@ export class GrpcNameService implements NameService, Component {
     const watch = new Watch(
       {
         open: () => {
-          const instance = this.current;
+          const instance = this.channels.current;
           const request = internal.WatchRequest.encode({}).finish();
-          return { instance, stream: this.channel(instance).serverStream(namingPath('Watch'), request) };
+          return { instance, stream: this.channels.to(instance).serverStream(namingPath('Watch'), request) };
         },
-        failed: (instance) => this.moveOn(instance),
+        failed: (instance) => this.channels.moveOn(instance),
         refused: (reason) => this.options.onRefused?.(reason),
       },
       listener,
@@ -204,48 +204,25 @@ export class GrpcNameService implements NameService, Component {
 
   /** Asks one instance after the other until one answers, or the time is over. */
   private async persist(path: string, request: Uint8Array, msMax: number): Promise<Uint8Array> {
-    const { clock, nameServers } = this.options;
-    const { addresses } = nameServers;
+    const { clock } = this.options;
+    const { count } = this.channels;
     const untilMs = clock.monotonicMs() + msMax;
     // One that hangs leaves time for another.
-    const attemptMs = addresses.length > 1 ? Math.min(this.patience.attemptMsMax, msMax / 2) : msMax;
+    const attemptMs = count > 1 ? Math.min(this.patience.attemptMsMax, msMax / 2) : msMax;
     for (let attempt = 1; ; attempt += 1) {
-      const instance = this.current;
+      const instance = this.channels.current;
       try {
         const deadlineMs = Math.min(untilMs, clock.monotonicMs() + attemptMs);
-        return await this.channel(instance).unary(path, request, { deadlineMs });
+        return await this.channels.to(instance).unary(path, request, { deadlineMs });
       } catch (caught) {
         const error = MqError.from(caught);
         const elsewhere = error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT';
         if (!elsewhere || this.closed) throw error;
-        this.moveOn(instance);
-        if (clock.monotonicMs() + pauseMsMin >= untilMs) throw this.unreachable(error);
-        if (attempt % addresses.length === 0) await sleep(clock, pauseMsMin);
+        this.channels.moveOn(instance);
+        if (clock.monotonicMs() + pauseMsMin >= untilMs) throw this.channels.unreachable(error);
+        if (attempt % count === 0) await sleep(clock, pauseMsMin);
       }
     }
-  }
-
-  private unreachable(last: MqError): MqError {
-    const where = this.options.nameServers.addresses.join(', ');
-    return new MqError('UNAVAILABLE', `the name service at ${where} is not available: ${last.reason}`, { cause: last });
-  }
-
-  private moveOn(from: number): void {
-    if (this.current === from) this.current = (from + 1) % this.options.nameServers.addresses.length;
-  }
-
-  private channel(instance: number): RpcChannel {
-    if (this.closed) throw new MqError('UNAVAILABLE', 'the link to the name service is closed');
-    const { addresses } = this.options.nameServers;
-    const address = addresses[instance % addresses.length];
-    assert(address !== undefined, 'an instance has an address');
-    let channel = this.channels.get(address);
-    if (!channel) {
-      closeUnused(this.channels, addresses);
-      channel = this.options.connect(address);
-      this.channels.set(address, channel);
-    }
-    return channel;
   }
 }
 

@@ -1,7 +1,7 @@
 import { internal } from '@cometmq/proto';
 import type { BrokerSetStage, Epoch, MemberId, SetState } from '@cometmq/model';
 import type { RpcChannel } from '@cometmq/rpc';
-import { assert, MqError, type Clock, type Component, type ErrorCode, type Timer } from '@cometmq/shared';
+import { MqError, type Clock, type Component, type ErrorCode, type Timer } from '@cometmq/shared';
 
 import {
   beyondElectionFromWire,
@@ -15,7 +15,8 @@ import {
 } from './set-registry-frames.js';
 import type { BeyondElection, SetAdmin } from './set-admin.js';
 import type { KeptLead, MemberClaim, SetReading, SetRegistry, WantedLead, WantedMembers } from './set-registry.js';
-import { closeUnused, type NameServersNow } from './name-servers.js';
+import { NameServerChannels } from './name-server-channels.js';
+import type { NameServersNow } from './name-servers.js';
 
 export interface GrpcSetRegistryOptions {
   /** They are equal: one is used until it fails, then the next. */
@@ -40,14 +41,12 @@ const pauseMs = 50;
  */
 export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
   readonly name = 'set registry';
-  private readonly channels = new Map<string, RpcChannel>();
+  private readonly channels: NameServerChannels;
   private readonly callMsMax: number;
-  /** The instance that answered last is asked first. */
-  private current = 0;
   private closed = false;
 
   constructor(private readonly options: GrpcSetRegistryOptions) {
-    assert(options.nameServers.addresses.length > 0, 'the name service has an address');
+    this.channels = new NameServerChannels(options.nameServers, options.connect);
     this.callMsMax = options.callMsMax ?? 5_000;
   }
 
@@ -57,7 +56,7 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
 
   stop(): Promise<void> {
     this.closed = true;
-    for (const channel of this.channels.values()) channel.close();
+    this.channels.close();
     return Promise.resolve();
   }
 
@@ -104,7 +103,7 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
   async setStage(brokerSet: string, stage: BrokerSetStage, groupless = false): Promise<void> {
     const request = internal.SetStageRequest.encode({ brokerSet, stage, groupless }).finish();
     // What comes late would undo what was said since: one instance at a time, which knows when it is given up.
-    const attemptMs = this.callMsMax / Math.max(2, this.options.nameServers.addresses.length);
+    const attemptMs = this.callMsMax / Math.max(2, this.channels.count);
     await this.ask('SetStage', request, attemptMs, this.callMsMax, true);
   }
 
@@ -134,12 +133,12 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
     msMax: number,
     alone = false,
   ): Promise<Uint8Array> {
-    const { clock, nameServers } = this.options;
-    const { addresses } = nameServers;
+    const { clock } = this.options;
+    const { count } = this.channels;
     const path = setRegistryPath(method);
     const deadlineMs = clock.monotonicMs() + msMax;
     return new Promise((resolve, reject) => {
-      const first = this.current;
+      const first = this.channels.current;
       let begun = 0;
       let underWay = 0;
       let isOver = false;
@@ -153,8 +152,8 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
         if (isOver) return;
         if (!elsewhere.includes(error.code) || this.closed) return end(() => reject(error));
         const nowMs = clock.monotonicMs();
-        if (nowMs + pauseMs < deadlineMs) return later(begun % addresses.length === 0 ? pauseMs : 0);
-        if (underWay === 0) end(() => reject(this.unreachable(error)));
+        if (nowMs + pauseMs < deadlineMs) return later(begun % count === 0 ? pauseMs : 0);
+        if (underWay === 0) end(() => reject(this.channels.unreachable(error)));
       };
       const later = (ms: number): void => {
         timer?.cancel();
@@ -162,18 +161,19 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
       };
       const attempt = (): void => {
         if (isOver || (underWay > 0 && clock.monotonicMs() >= deadlineMs)) return;
-        const instance = (first + begun) % addresses.length;
+        const instance = (first + begun) % count;
         begun += 1;
         underWay += 1;
         if (!alone) later(attemptMs);
         const untilMs = alone ? Math.min(deadlineMs, clock.monotonicMs() + attemptMs) : deadlineMs;
-        this.channel(instance)
+        this.channels
+          .to(instance)
           .unary(path, request, { deadlineMs: untilMs })
           .then(
             (answer) => {
               underWay -= 1;
               if (isOver) return;
-              this.current = instance;
+              this.channels.current = instance;
               end(() => resolve(answer));
             },
             (caught: unknown) => {
@@ -185,23 +185,5 @@ export class GrpcSetRegistry implements SetRegistry, SetAdmin, Component {
       if (this.closed) end(() => reject(new MqError('UNAVAILABLE', 'the link to the name service is closed')));
       else attempt();
     });
-  }
-
-  private unreachable(last: MqError): MqError {
-    const where = this.options.nameServers.addresses.join(', ');
-    return new MqError('UNAVAILABLE', `the name service at ${where} is not available: ${last.reason}`, { cause: last });
-  }
-
-  private channel(instance: number): RpcChannel {
-    const { addresses } = this.options.nameServers;
-    const address = addresses[instance % addresses.length];
-    assert(address !== undefined, 'an instance has an address');
-    let channel = this.channels.get(address);
-    if (!channel) {
-      closeUnused(this.channels, addresses);
-      channel = this.options.connect(address);
-      this.channels.set(address, channel);
-    }
-    return channel;
   }
 }

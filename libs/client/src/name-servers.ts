@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { isIP } from 'node:net';
 
-import type { RpcChannel } from '@cometmq/rpc';
 import { hostAndPort, type Clock, type Component, type Timer } from '@cometmq/shared';
 
 const everyMs = 3_000;
@@ -76,17 +75,5 @@ export class NameServers implements Component, NameServersNow {
     );
     // Who was alone may be one address for many; who was one of several is known by its own.
     if (each.length > 1 || (each.length === 1 && this.found.has(address))) this.found.set(address, each);
-  }
-}
-
-/** Connections to instances that are no more, kept for what may still be under way on them. */
-const unusedMax = 8;
-
-/** Closes the oldest connections to instances that are no more. */
-export function closeUnused(channels: Map<string, RpcChannel>, addresses: readonly string[]): void {
-  const unused = [...channels.keys()].filter((address) => !addresses.includes(address));
-  for (const address of unused.slice(0, Math.max(0, unused.length - unusedMax))) {
-    channels.get(address)?.close();
-    channels.delete(address);
   }
 }

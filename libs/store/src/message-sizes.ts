@@ -33,12 +33,12 @@ export function messageSizes(
 
 /** How many of them, from the first on, are no more than so many bytes together; one at the least. */
 export function countWithin(sizes: readonly number[], bytesMax: number): number {
-  let bytes = 0;
-  for (const [i, size] of sizes.entries()) {
-    bytes += size;
-    if (i > 0 && bytes > bytesMax) return i;
+  let count = 0;
+  for (let bytes = 0; count < sizes.length; count += 1) {
+    bytes += sizes[count] as number;
+    if (count > 0 && bytes > bytesMax) break;
   }
-  return sizes.length;
+  return count;
 }
 
 function bytesOf({ kind, size, payload }: LogRecord): number {
